@@ -1,0 +1,35 @@
+// Status conditions by kstatus: Ready is always there, Reconciling and Stalled only while True.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "api/reason.h"
+#include "base/clock.h"
+
+namespace sessmtp::api {
+
+struct Condition {
+  std::string type;
+  std::string status;  // "True", "False" or "Unknown"
+  std::string reason;
+  std::string message;
+  std::int64_t observed_generation = 0;
+  WallTime last_transition_time{};
+
+  friend bool operator==(const Condition&, const Condition&) = default;
+};
+
+using Conditions = std::vector<Condition>;
+
+[[nodiscard]] const Condition* find_condition(const Conditions& conditions, std::string_view type);
+
+// The set of conditions that says `reason`: Ready, and Reconciling or Stalled where they apply.
+// lastTransitionTime stays as it was in `before` where the status of that type has not changed.
+[[nodiscard]] Conditions conditions_for(Reason reason, const std::string& message, std::int64_t generation,
+                                        WallTime now, const Conditions& before);
+
+}  // namespace sessmtp::api

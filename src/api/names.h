@@ -1,0 +1,29 @@
+// Every name that this program shares with the world: groups, labels, annotations, Secret types.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace sessmtp::api {
+
+inline constexpr std::string_view kGroup = "ses-smtp.dev";
+inline constexpr std::string_view kGroupVersion = "ses-smtp.dev/v1alpha1";
+inline constexpr std::string_view kKind = "SesSmtpCredential";
+inline constexpr std::string_view kPlural = "sessmtpcredentials";
+
+inline constexpr std::string_view kManagedByLabel = "app.kubernetes.io/managed-by";
+inline constexpr std::string_view kManagedBy = "ses-smtp-operator";
+inline constexpr std::string_view kOwnerUidLabel = "ses-smtp.dev/owner-uid";
+
+inline constexpr std::string_view kCredentialAnnotation = "ses-smtp.dev/credential";
+inline constexpr std::string_view kRegionAnnotation = "ses-smtp.dev/region";
+inline constexpr std::string_view kKeySinceAnnotation = "ses-smtp.dev/key-since";
+
+// Raised when the same input renders differently: every target is then rewritten once.
+inline constexpr int kRenderVersion = 1;
+
+// Paths below the API server's root.
+[[nodiscard]] std::string secret_path(std::string_view namespace_, std::string_view name = {});
+[[nodiscard]] std::string credential_path(std::string_view namespace_, std::string_view name = {});
+
+}  // namespace sessmtp::api

@@ -1,0 +1,67 @@
+#include "api/reason.h"
+
+namespace sessmtp::api {
+
+std::string_view to_string(Reason reason) {
+  switch (reason) {
+    case Reason::kSynced:
+      return "Synced";
+    case Reason::kSourceKeysNotFound:
+      return "SourceKeysNotFound";
+    case Reason::kSourceKeysAmbiguous:
+      return "SourceKeysAmbiguous";
+    case Reason::kSourceValueEmpty:
+      return "SourceValueEmpty";
+    case Reason::kTemporaryCredentials:
+      return "TemporaryCredentials";
+    case Reason::kAlreadyDerivedPassword:
+      return "AlreadyDerivedPassword";
+    case Reason::kSourceKeysSwapped:
+      return "SourceKeysSwapped";
+    case Reason::kNotAnAccessKeyId:
+      return "NotAnAccessKeyId";
+    case Reason::kSourceValueMalformed:
+      return "SourceValueMalformed";
+    case Reason::kSourceValueDoubleEncoded:
+      return "SourceValueDoubleEncoded";
+    case Reason::kRegionMissing:
+      return "RegionMissing";
+    case Reason::kRegionInvalid:
+      return "RegionInvalid";
+    case Reason::kEndpointUnknown:
+      return "EndpointUnknown";
+    case Reason::kSourceIsTarget:
+      return "SourceIsTarget";
+    case Reason::kTargetConflict:
+      return "TargetConflict";
+    case Reason::kTargetImmutable:
+      return "TargetImmutable";
+    case Reason::kTargetTypeImmutable:
+      return "TargetTypeImmutable";
+    case Reason::kTargetTooLarge:
+      return "TargetTooLarge";
+    case Reason::kInvalidSpec:
+      return "InvalidSpec";
+    case Reason::kSourceNotFound:
+      return "SourceNotFound";
+    case Reason::kTargetTerminating:
+      return "TargetTerminating";
+    case Reason::kForbidden:
+      return "Forbidden";
+    case Reason::kQuotaExceeded:
+      return "QuotaExceeded";
+    case Reason::kAdmissionDenied:
+      return "AdmissionDenied";
+    case Reason::kApiError:
+      break;
+  }
+  return "ApiError";
+}
+
+bool is_stalled(Reason reason) { return reason != Reason::kSynced && reason < Reason::kSourceNotFound; }
+
+bool depends_on_source_only(Reason reason) {
+  return reason != Reason::kSynced && reason < Reason::kSourceIsTarget;
+}
+
+}  // namespace sessmtp::api

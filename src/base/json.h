@@ -1,0 +1,21 @@
+// JSON from outside, read with limits: nlohmann/json parses iteratively but copies, writes and
+// destroys recursively (nlohmann/json#971, #1419), so depth is checked before anything is built.
+#pragma once
+
+#include <cstddef>
+#include <nlohmann/json_fwd.hpp>
+#include <string_view>
+
+#include "base/result.h"
+
+namespace sessmtp {
+
+inline constexpr std::size_t kMaxJsonDepth = 100;
+
+// kInvalidInput with the position, never with the text: the document may hold secrets.
+[[nodiscard]] Result<nlohmann::json> parse_json(std::string_view text, std::size_t max_depth = kMaxJsonDepth);
+
+// One line of JSON; bytes that are not UTF-8 become U+FFFD instead of an exception.
+[[nodiscard]] std::string to_json_text(const nlohmann::json& value);
+
+}  // namespace sessmtp

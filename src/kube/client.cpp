@@ -1,0 +1,232 @@
+#include "kube/client.h"
+
+#include <nlohmann/json.hpp>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "kube/line_splitter.h"
+
+namespace sessmtp::kube {
+namespace {
+
+using namespace std::chrono_literals;
+using nlohmann::json;
+
+constexpr auto kCallDeadline = 30s;
+constexpr auto kListDeadline = 90s;
+constexpr auto kTokenLifetime = 60s;   // client-go:transport/token_source.go
+constexpr auto kWatchIdleMargin = 10s;  // beyond the server's own timeout
+
+constexpr std::string_view kMetadata = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
+constexpr std::string_view kMetadataList = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
+
+std::string_view trim(std::string_view text) {
+  constexpr std::string_view kSpace = " \t\r\n";
+  const auto first = text.find_first_not_of(kSpace);
+  return first == std::string_view::npos
+             ? std::string_view()
+             : text.substr(first, text.find_last_not_of(kSpace) - first + 1);
+}
+
+// RFC 3986, for a query value.
+std::string escaped(std::string_view text) {
+  constexpr std::string_view kHex = "0123456789ABCDEF";
+  std::string result;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    const bool plain = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+                       c == '-' || c == '.' || c == '_' || c == '~';
+    if (plain) {
+      result += c;
+    } else {
+      result += {'%', kHex[byte >> 4], kHex[byte & 15]};
+    }
+  }
+  return result;
+}
+
+std::string accept(Representation representation, std::string_view metadata_form) {
+  return representation == Representation::kFull ? std::string("application/json")
+                                                 : std::string(metadata_form) + ",application/json;q=0.1";
+}
+
+class Query {
+ public:
+  explicit Query(std::string_view path) : target_(path) {}
+  Query& add(std::string_view name, std::string_view value) {
+    target_ += (first_ ? '?' : '&');
+    first_ = false;
+    target_ += std::string(name) + '=' + escaped(value);
+    return *this;
+  }
+  Query& add_unless_empty(std::string_view name, std::string_view value) {
+    return value.empty() ? *this : add(name, value);
+  }
+  [[nodiscard]] std::string str() const { return target_; }
+
+ private:
+  std::string target_;
+  bool first_ = true;
+};
+
+}  // namespace
+
+TokenSource::TokenSource(const ClusterConfig& config, const Clock& clock)
+    : clock_(clock), file_(config.token_file), token_(config.token) {}
+
+SecretBytes TokenSource::token() {
+  const std::scoped_lock lock(mutex_);
+  const SteadyTime now = clock_.steady();
+  if (!file_.empty() && (!read_at_ || now - *read_at_ >= kTokenLifetime)) {
+    auto content = read_file(file_);
+    if (content && !trim(*content).empty()) {
+      token_ = SecretBytes(trim(*content));
+    } else {
+      log::warn("token file not usable, keeping the last token",
+                {{"file", file_.string()}, {"why", content ? "empty" : content.error().message}});
+    }
+    read_at_ = now;
+  }
+  return token_.clone();
+}
+
+void TokenSource::reject() {
+  const std::scoped_lock lock(mutex_);
+  read_at_.reset();
+}
+
+template <class Send>
+Result<Response, TransportError> Client::authorized(Request request, const Send& send) {
+  const auto with_token = [&request](const SecretBytes& token) {
+    Request copy = request;
+    if (!token.empty()) {
+      copy.headers.emplace_back("Authorization", "Bearer " + std::string(token.expose()));
+    }
+    return copy;
+  };
+  const SecretBytes token = tokens_.token();
+  auto response = send(with_token(token));
+  if (response && response->status == 401 && !token.empty()) {
+    tokens_.reject();
+    const SecretBytes fresh = tokens_.token();
+    if (!fresh.equals(token)) {
+      return send(with_token(fresh));
+    }
+  }
+  return response;
+}
+
+ApiResult<json> Client::call(Request request, std::stop_token stop) {
+  const auto deadline = request.method == "GET" ? kListDeadline : kCallDeadline;
+  const auto response = authorized(
+      std::move(request), [&](const Request& ready) { return transport_.send(ready, deadline, stop); });
+  if (!response) {
+    return std::unexpected(to_api_error(response.error()));
+  }
+  if (response->status < 200 || response->status > 299) {
+    return std::unexpected(to_api_error(*response));
+  }
+  auto parsed = parse_json(response->body);
+  if (!parsed || !parsed->is_object()) {
+    return std::unexpected(
+        ApiError{.kind = ApiErrorKind::kBadAnswer,
+                 .http_status = response->status,
+                 .reason = {},
+                 .message = "the answer is " + (parsed ? "not a JSON object" : parsed.error().message),
+                 .fields = {},
+                 .causes = {},
+                 .retry_after = {}});
+  }
+  return std::move(*parsed);
+}
+
+ApiResult<json> Client::get(std::string_view path, std::stop_token stop) {
+  return call({.method = "GET",
+               .target = std::string(path),
+               .headers = {{"Accept", "application/json"}},
+               .body = {}},
+              stop);
+}
+
+ApiResult<json> Client::list(std::string_view path, const ListOptions& options, std::stop_token stop) {
+  Query query(path);
+  query.add_unless_empty("fieldSelector", options.field_selector)
+      .add_unless_empty("resourceVersion", options.continue_token.empty() ? options.resource_version : "")
+      .add_unless_empty("continue", options.continue_token);
+  if (options.limit > 0) {
+    query.add("limit", std::to_string(options.limit));
+  }
+  return call({.method = "GET",
+               .target = query.str(),
+               .headers = {{"Accept", accept(options.representation, kMetadataList)}},
+               .body = {}},
+              stop);
+}
+
+ApiResult<void> Client::watch(std::string_view path, const WatchOptions& options, std::stop_token stop,
+                              const std::function<void(std::string_view)>& on_line) {
+  Query query(path);
+  query.add("watch", "true")
+      .add("allowWatchBookmarks", "true")
+      .add("timeoutSeconds", std::to_string(options.timeout.count()))
+      .add_unless_empty("resourceVersion", options.resource_version)
+      .add_unless_empty("fieldSelector", options.field_selector);
+  LineSplitter lines(on_line);
+  const auto response =
+      authorized({.method = "GET",
+                  .target = query.str(),
+                  .headers = {{"Accept", accept(options.representation, kMetadata)}},
+                  .body = {}},
+                 [&](const Request& ready) {
+                   return transport_.stream(ready, options.timeout + kWatchIdleMargin, stop,
+                                            [&lines](std::string_view bytes) { lines.feed(bytes); });
+                 });
+  if (lines.skipped() > 0) {
+    log::error("watch lines longer than the limit were skipped",
+               {{"path", path}, {"count", lines.skipped()}});
+  }
+  if (!response) {
+    return std::unexpected(to_api_error(response.error()));
+  }
+  if (response->status != 200) {
+    return std::unexpected(to_api_error(*response));
+  }
+  return {};
+}
+
+ApiResult<json> Client::apply(std::string_view path, const json& intent, const ApplyOptions& options,
+                              std::stop_token stop) {
+  Query query(path);
+  query.add("fieldManager", kFieldManager).add("force", options.force ? "true" : "false");
+  return call({.method = "PATCH",
+               .target = query.str(),
+               .headers = {{"Accept", "application/json"}, {"Content-Type", "application/apply-patch+yaml"}},
+               .body = to_json_text(intent)},
+              stop);
+}
+
+ApiResult<json> Client::create(std::string_view path, const json& object, std::stop_token stop) {
+  Query query(path);
+  query.add("fieldManager", kFieldManager);
+  return call({.method = "POST",
+               .target = query.str(),
+               .headers = {{"Accept", "application/json"}, {"Content-Type", "application/json"}},
+               .body = to_json_text(object)},
+              stop);
+}
+
+std::string resource_path(std::string_view group_version, std::string_view namespace_,
+                          std::string_view plural, std::string_view name) {
+  std::string path = group_version == "v1" ? "/api/v1" : "/apis/" + std::string(group_version);
+  if (!namespace_.empty()) {
+    path += "/namespaces/" + escaped(namespace_);
+  }
+  path += '/' + std::string(plural);
+  if (!name.empty()) {
+    path += '/' + escaped(name);
+  }
+  return path;
+}
+
+}  // namespace sessmtp::kube

@@ -1,0 +1,640 @@
+#include "kube/cpprest_transport.h"
+
+#include <cpprest/http_client.h>
+#include <netinet/tcp.h>
+#include <pplx/threadpool.h>
+#include <sys/socket.h>
+
+#include <charconv>
+#include <climits>
+#include <condition_variable>
+#include <mutex>
+#include <optional>
+#include <utility>
+
+#include "kube/tls_policy.h"
+
+// The library's ways that shape this file (cpprestsdk 2.10.18, http_client_asio.cpp):
+// - its timeout is one of inactivity and ends the connection, so deadlines are ours: the calling thread
+//   waits, and cancels by token when time is up;
+// - a response stream of our own gets each piece by _putn, and nothing more is read from the socket until
+//   the task returned there completes: so the caller takes bytes straight out of the library's buffer;
+// - the error codes it reports are not to be relied on; the texts are constant and pinned by tests/contract;
+// - a failed task that nobody looks at ends the process: every chain ends in a handler that cannot fail.
+
+namespace sessmtp::kube {
+namespace {
+
+namespace http = web::http;
+namespace streams = concurrency::streams;
+using Instant = std::chrono::steady_clock::time_point;
+
+// Above every deadline of ours; ends what a silent proxy leaves behind.
+constexpr std::chrono::minutes kLibraryTimeout{30};
+// How long a cancelled call waits for the library to let go of its connection: usually microseconds,
+// but a name lookup cannot be interrupted.
+constexpr std::chrono::milliseconds kLetGo{500};
+constexpr std::chrono::seconds kShutdown{10};
+// Idle time, probe interval and number of probes; what was sent must be acknowledged in the time of all.
+constexpr int kKeepAliveIdle = 30;
+constexpr int kKeepAliveInterval = 10;
+constexpr int kKeepAliveProbes = 3;
+constexpr unsigned kUserTimeoutMs = 60'000;
+
+// Set while the calling thread starts a request: an SSL context is made there only for a new connection.
+thread_local bool* t_new_connection = nullptr;
+
+// The library reports by exceptions, so this is how its callbacks tell it that something is wrong.
+struct SetupFailed : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+using Socket = boost::asio::ip::tcp::socket;
+
+void tune(Socket& socket) {
+  const auto set = [fd = socket.native_handle()](int level, int name, auto value) {
+    ::setsockopt(fd, level, name, &value, sizeof value);  // best effort: deadlines work without
+  };
+  set(SOL_SOCKET, SO_KEEPALIVE, 1);
+  set(IPPROTO_TCP, TCP_KEEPIDLE, kKeepAliveIdle);
+  set(IPPROTO_TCP, TCP_KEEPINTVL, kKeepAliveInterval);
+  set(IPPROTO_TCP, TCP_KEEPCNT, kKeepAliveProbes);
+  set(IPPROTO_TCP, TCP_USER_TIMEOUT, kUserTimeoutMs);
+  set(IPPROTO_TCP, TCP_NODELAY, 1);  // header and body are written apart: Nagle would add 40 ms
+}
+
+int socket_slot() {
+  static const int slot = SSL_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
+  return slot;
+}
+
+// The library shows a connection before its socket is open, so the socket is noted there and tuned when
+// the handshake begins. It outlives the SSL object: both belong to one connection.
+void note_socket(http::client::native_handle handle) {
+  auto* stream = static_cast<boost::asio::ssl::stream<Socket&>*>(handle);
+  SSL_set_ex_data(stream->native_handle(), socket_slot(), &stream->next_layer());
+}
+
+void tune_connected(SSL* ssl) {
+  if (auto* socket = static_cast<Socket*>(SSL_get_ex_data(ssl, socket_slot()))) {
+    tune(*socket);
+  }
+}
+
+// How many calls the library has not finished yet.
+class Pending {
+ public:
+  void add() {
+    const std::lock_guard lock(mutex_);
+    ++count_;
+  }
+  void remove() {
+    const std::lock_guard lock(mutex_);
+    --count_;
+    none_.notify_all();
+  }
+  void wait_for_none(std::chrono::seconds at_most) {
+    std::unique_lock lock(mutex_);
+    none_.wait_for(lock, at_most, [this] { return count_ == 0; });
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable none_;
+  int count_ = 0;
+};
+
+struct Head {
+  int status = 0;
+  std::optional<std::chrono::seconds> retry_after;
+  std::uint64_t content_length = 0;  // 0: not told
+};
+
+struct Failure {
+  std::string text;
+  int code = 0;
+  bool ours = false;  // the text is a sentence of ours, about TLS
+};
+
+Failure failure_of(std::exception_ptr exception) {
+  try {
+    std::rethrow_exception(std::move(exception));
+  } catch (const SetupFailed& e) {
+    return {e.what(), 0, true};
+  } catch (const http::http_exception& e) {
+    return {e.what(), e.error_code().value()};
+  } catch (const std::exception& e) {
+    return {e.what()};
+  } catch (...) {
+    return {"unknown exception"};
+  }
+}
+
+// One request under way, shared by the caller's thread and the library's. The library reports head,
+// pieces and end; the caller waits for them and answers each piece, or gives up.
+class Call {
+ public:
+  enum class Event : std::uint8_t { kStopped, kTimeout, kHead, kPiece, kEnd };
+
+  explicit Call(std::shared_ptr<Pending> pending) : pending_(std::move(pending)) { pending_->add(); }
+
+  // --- on the library's threads; none of these waits
+
+  void head(Head head) {
+    const std::lock_guard lock(mutex_);
+    head_ = head;
+    changed_.notify_all();
+  }
+
+  // The library keeps the bytes where they are until the task is done, and reads no further.
+  pplx::task<std::size_t> piece(const char* data, std::size_t size) {
+    const std::lock_guard lock(mutex_);
+    // The library reads chunk sizes into an int: negative ones arrive here as huge.
+    if (given_up_ || size > INT_MAX) {
+      return pplx::task_from_exception<std::size_t>(http::http_exception("Invalid chunk"));
+    }
+    piece_ = std::string_view(data, size);
+    taken_ = pplx::task_completion_event<std::size_t>();
+    changed_.notify_all();
+    return pplx::create_task(taken_);
+  }
+
+  void end(std::optional<Failure> failure) {
+    {
+      const std::lock_guard lock(mutex_);
+      ended_ = true;
+      failure_ = std::move(failure);
+      changed_.notify_all();
+    }
+    pending_->remove();
+  }
+
+  // --- on the caller's thread
+
+  Event wait(Instant deadline, const std::stop_token& stop) {
+    std::unique_lock lock(mutex_);
+    const bool news = changed_.wait_until(lock, stop, deadline, [this] { return has_news(); });
+    const bool complete = ended_ && !(head_ && !head_given_);
+    if (stop.stop_requested() && !complete) {
+      return Event::kStopped;
+    }
+    if (!news || (!complete && std::chrono::steady_clock::now() >= deadline)) {
+      return Event::kTimeout;
+    }
+    if (head_ && !head_given_) {
+      head_given_ = true;
+      return Event::kHead;
+    }
+    return piece_ ? Event::kPiece : Event::kEnd;
+  }
+
+  [[nodiscard]] bool head_seen() const { return head_given_; }
+  [[nodiscard]] const Head& head() const { return *head_; }                         // after kHead
+  [[nodiscard]] std::string_view piece() const { return *piece_; }                  // after kPiece
+  [[nodiscard]] const std::optional<Failure>& failure() const { return failure_; }  // after kEnd
+
+  // Lets the library go on after a piece.
+  void take() {
+    std::unique_lock lock(mutex_);
+    const std::size_t size = std::exchange(piece_, std::nullopt)->size();
+    const auto taken = std::exchange(taken_, {});
+    lock.unlock();
+    taken.set(size);
+  }
+
+  // Closes the connection if the call has not ended. Never on a thread of the library: cancelling from
+  // a callback can dead-lock (cpprestsdk#481).
+  void give_up() {
+    {
+      const std::lock_guard lock(mutex_);
+      if (ended_) {
+        return;
+      }
+      given_up_ = true;
+    }
+    cancellation_.cancel();
+    std::unique_lock lock(mutex_);
+    if (std::exchange(piece_, std::nullopt)) {
+      const auto taken = std::exchange(taken_, {});
+      lock.unlock();
+      taken.set_exception(http::http_exception("Given up"));
+      lock.lock();
+    }
+    changed_.wait_for(lock, kLetGo, [this] { return ended_; });
+  }
+
+  [[nodiscard]] pplx::cancellation_token token() const { return cancellation_.get_token(); }
+
+  bool new_connection = false;  // set by the caller's thread before it waits
+
+ private:
+  [[nodiscard]] bool has_news() const { return (head_ && !head_given_) || (head_given_ && piece_) || ended_; }
+
+  const std::shared_ptr<Pending> pending_;
+  pplx::cancellation_token_source cancellation_;
+  std::mutex mutex_;
+  std::condition_variable_any changed_;
+  std::optional<Head> head_;
+  bool head_given_ = false;
+  std::optional<std::string_view> piece_;
+  pplx::task_completion_event<std::size_t> taken_;
+  bool ended_ = false;
+  bool given_up_ = false;
+  std::optional<Failure> failure_;
+};
+
+// The end of a response stream: write-only, and each write waits for the caller.
+class Sink final : public streams::details::streambuf_state_manager<std::uint8_t> {
+ public:
+  explicit Sink(std::shared_ptr<Call> call)
+      : streambuf_state_manager(std::ios_base::out), call_(std::move(call)) {}
+
+  bool can_seek() const override { return false; }
+  bool has_size() const override { return false; }
+  std::size_t buffer_size(std::ios_base::openmode) const override { return 0; }
+  void set_buffer_size(std::size_t, std::ios_base::openmode) override {}
+  std::size_t in_avail() const override { return 0; }
+  pos_type getpos(std::ios_base::openmode) const override { return pos_type(-1); }
+  pos_type seekpos(pos_type, std::ios_base::openmode) override { return pos_type(-1); }
+  pos_type seekoff(off_type, std::ios_base::seekdir, std::ios_base::openmode) override {
+    return pos_type(-1);
+  }
+  bool acquire(std::uint8_t*&, std::size_t&) override { return false; }
+  void release(std::uint8_t*, std::size_t) override {}
+
+ private:
+  pplx::task<std::size_t> _putn(const std::uint8_t* data, std::size_t size) override {
+    return call_->piece(reinterpret_cast<const char*>(data), size);
+  }
+  pplx::task<bool> _sync() override { return pplx::task_from_result(true); }
+
+  // The library writes by _putn alone.
+  pplx::task<int_type> _putc(std::uint8_t) override { return none(); }
+  pplx::task<int_type> _bumpc() override { return none(); }
+  int_type _sbumpc() override { return traits::eof(); }
+  pplx::task<int_type> _getc() override { return none(); }
+  int_type _sgetc() override { return traits::eof(); }
+  pplx::task<int_type> _nextc() override { return none(); }
+  pplx::task<int_type> _ungetc() override { return none(); }
+  pplx::task<std::size_t> _getn(std::uint8_t*, std::size_t) override {
+    return pplx::task_from_result<std::size_t>(0);
+  }
+  std::size_t _scopy(std::uint8_t*, std::size_t) override { return 0; }
+  std::uint8_t* _alloc(std::size_t) override { return nullptr; }
+  void _commit(std::size_t) override {}
+  static pplx::task<int_type> none() { return pplx::task_from_result<int_type>(traits::eof()); }
+
+  const std::shared_ptr<Call> call_;
+};
+
+Head head_of(const http::http_response& response) {
+  Head head;
+  head.status = response.status_code();
+  head.content_length = response.headers().content_length();
+  const auto found = response.headers().find("Retry-After");
+  if (found != response.headers().end()) {
+    const std::string& text = found->second;
+    std::uint32_t seconds = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
+    if (error == std::errc() && end == text.data() + text.size()) {
+      head.retry_after = std::chrono::seconds(seconds);
+    }
+  }
+  return head;
+}
+
+void start(http::client::http_client& client, const Request& request, const std::shared_ptr<Call>& call) {
+  try {
+    http::http_request message(request.method);
+    message.set_request_uri(web::uri(request.target));
+    if (!request.body.empty()) {
+      message.set_body(request.body, std::string());  // a copy: a call given up may outlive its caller
+    }
+    for (const auto& [name, value] : request.headers) {
+      message.headers()[name] = value;
+    }
+    message.set_response_stream(
+        streams::ostream(streams::streambuf<std::uint8_t>(std::make_shared<Sink>(call))));
+
+    t_new_connection = &call->new_connection;
+    pplx::task<http::http_response> answer = client.request(message, call->token());
+    t_new_connection = nullptr;
+    answer.then([call](pplx::task<http::http_response> headers_read) {
+      try {
+        http::http_response response = headers_read.get();
+        call->head(head_of(response));
+        response.content_ready().then([call](pplx::task<http::http_response> body_read) {
+          try {
+            body_read.get();
+            call->end(std::nullopt);
+          } catch (...) {
+            call->end(failure_of(std::current_exception()));
+          }
+        });
+      } catch (...) {
+        call->end(failure_of(std::current_exception()));
+      }
+    });
+  } catch (...) {
+    t_new_connection = nullptr;
+    call->end(failure_of(std::current_exception()));
+  }
+}
+
+// The server of a ClusterConfig, taken apart and checked.
+struct Server {
+  web::uri uri;           // with its port written out
+  std::string authority;  // "host:port", for messages
+  std::string name;       // expected in the certificate
+};
+
+// Connections of one kind of call. Renewed as a whole when one of them turns out to be dead: its
+// neighbours are as old.
+class Pool {
+ public:
+  Pool(web::uri server, http::client::http_client_config config)
+      : server_(std::move(server)), config_(std::move(config)), client_(make()) {}
+
+  [[nodiscard]] std::shared_ptr<http::client::http_client> client() const {
+    const std::lock_guard lock(mutex_);
+    return client_;
+  }
+
+  std::shared_ptr<http::client::http_client> renew(const std::shared_ptr<http::client::http_client>& dead) {
+    const std::lock_guard lock(mutex_);
+    if (client_ == dead) {
+      client_ = make();
+    }
+    return client_;
+  }
+
+ private:
+  [[nodiscard]] std::shared_ptr<http::client::http_client> make() const {
+    return std::make_shared<http::client::http_client>(server_, config_);
+  }
+
+  const web::uri server_;
+  const http::client::http_client_config config_;
+  mutable std::mutex mutex_;
+  std::shared_ptr<http::client::http_client> client_;
+};
+
+class CpprestTransport final : public Transport {
+ public:
+  CpprestTransport(const Server& server, const http::client::http_client_config& config,
+                   std::shared_ptr<TlsPolicy> tls, std::string host_header, const Limits& limits)
+      : authority_(server.authority),
+        host_header_(std::move(host_header)),
+        limits_(limits),
+        tls_(std::move(tls)),
+        short_calls_(server.uri, config),
+        streams_(server.uri, config) {}
+
+  ~CpprestTransport() override { pending_->wait_for_none(kShutdown); }
+
+  Result<Response, TransportError> send(const Request& request, std::chrono::milliseconds deadline,
+                                        std::stop_token stop) override {
+    const Instant end = std::chrono::steady_clock::now() + deadline;
+    return run(short_calls_, request, {end, deadline, stop, nullptr});
+  }
+
+  Result<Response, TransportError> stream(const Request& request, std::chrono::milliseconds idle,
+                                          std::stop_token stop, const OnBytes& on_bytes) override {
+    const Instant end = std::chrono::steady_clock::now() + std::min(idle, limits_.stream_head);
+    return run(streams_, request, {end, idle, stop, &on_bytes});
+  }
+
+ private:
+  struct Terms {
+    Instant deadline;                    // of the whole answer, or of a stream's head
+    std::chrono::milliseconds patience;  // as asked for; of a stream: between two pieces
+    const std::stop_token& stop;
+    const OnBytes* on_bytes;  // of a stream
+  };
+
+  Result<Response, TransportError> run(Pool& pool, Request request, const Terms& terms) {
+    if (!host_header_.empty()) {
+      request.headers.emplace_back("Host", host_header_);
+    }
+    auto client = pool.client();
+    for (bool again = false;; again = true) {
+      const auto call = std::make_shared<Call>(pending_);
+      const Instant begin = std::chrono::steady_clock::now();
+      const struct Guard {  // whatever way this ends, the library must not be left waiting
+        Call& call;
+        ~Guard() { call.give_up(); }
+      } guard{*call};
+      start(*client, request, call);
+      Result<Response, TransportError> result = receive(*call, terms, begin);
+      const bool dead_connection = !result && result.error().kind == TransportFailure::kBroken &&
+                                   !call->head_seen() && !call->new_connection;
+      if (!dead_connection || again) {
+        return result;
+      }
+      client = pool.renew(client);
+    }
+  }
+
+  Result<Response, TransportError> receive(Call& call, const Terms& terms, Instant begin) const {
+    Response response;
+    Instant deadline = terms.deadline;
+    bool deliver = false;
+    std::size_t room = terms.on_bytes != nullptr ? limits_.stream_error_size : limits_.body_size;
+    while (true) {
+      switch (call.wait(deadline, terms.stop)) {
+        case Call::Event::kStopped:
+          return error(TransportFailure::kCancelled, "cancelled");
+        case Call::Event::kTimeout:
+          return error(TransportFailure::kDeadline, late(call, terms));
+        case Call::Event::kHead:
+          response.status = call.head().status;
+          response.retry_after = call.head().retry_after;
+          deliver = terms.on_bytes != nullptr && response.status == 200;
+          if (deliver) {
+            deadline = std::chrono::steady_clock::now() + terms.patience;
+          } else if (terms.on_bytes == nullptr && call.head().content_length > room) {
+            return too_large();
+          }
+          break;
+        case Call::Event::kPiece: {
+          const std::string_view piece = call.piece();
+          if (deliver) {
+            (*terms.on_bytes)(piece);
+            deadline = std::chrono::steady_clock::now() + terms.patience;
+          } else if (piece.size() <= room) {
+            response.body += piece;
+            room -= piece.size();
+          } else if (terms.on_bytes != nullptr) {
+            response.body += piece.substr(0, room);
+            return response;  // the start of an error is enough
+          } else {
+            return too_large();
+          }
+          call.take();
+          break;
+        }
+        case Call::Event::kEnd:
+          if (call.failure()) {
+            return explain(*call.failure(), begin);
+          }
+          return response;
+      }
+    }
+  }
+
+  [[nodiscard]] std::unexpected<TransportError> error(TransportFailure kind, const std::string& what) const {
+    return std::unexpected(TransportError{kind, authority_ + ": " + what});
+  }
+
+  [[nodiscard]] std::unexpected<TransportError> too_large() const {
+    return error(TransportFailure::kTooLarge,
+                 "the answer is larger than " + std::to_string(limits_.body_size) + " bytes");
+  }
+
+  [[nodiscard]] static std::string late(const Call& call, const Terms& terms) {
+    const std::string time = std::to_string(terms.patience.count()) + " ms";
+    if (terms.on_bytes == nullptr) {
+      return "no complete answer in " + time;
+    }
+    return call.head_seen() ? "no byte in " + time : "no answer in time";
+  }
+
+  // The stage is what the library's constant texts say reliably; the reason is ours where we have one.
+  [[nodiscard]] std::unexpected<TransportError> explain(const Failure& failure, Instant begin) const {
+    const auto stage = [&failure](std::string_view text) {
+      return failure.text.find(text) != std::string::npos;
+    };
+    if (failure.ours) {
+      return error(TransportFailure::kTls, failure.text);
+    }
+    if (stage("Error resolving")) {
+      return error(TransportFailure::kUnreachable, "the name cannot be resolved");
+    }
+    if (stage("proxy")) {
+      return error(TransportFailure::kUnreachable, "the proxy: " + failure.text);
+    }
+    if (stage("Failed to connect")) {
+      // The library reports "refused" as "no route".
+      return error(TransportFailure::kUnreachable, failure.code == EHOSTUNREACH
+                                                       ? "connection refused, or no route to the host"
+                                                       : std::generic_category().message(failure.code));
+    }
+    const bool handshake = stage("SSL handshake");
+    if (const auto refusal = handshake && tls_ ? tls_->refusal_since(begin) : std::nullopt) {
+      return error(TransportFailure::kTls, *refusal);
+    }
+    // With TLS 1.3 a server refuses our certificate after the handshake has ended for us.
+    if (const auto alert = tls_ ? tls_->alert_since(begin) : std::nullopt) {
+      return error(TransportFailure::kTls, "the server ended the TLS session: " + *alert);
+    }
+    if (handshake) {
+      const auto code = static_cast<unsigned long>(failure.code);
+      const char* reason = ERR_GET_LIB(code) == ERR_LIB_SSL ? ERR_reason_error_string(code) : nullptr;
+      if (reason != nullptr && ERR_GET_REASON(code) != SSL_R_UNEXPECTED_EOF_WHILE_READING) {
+        return error(TransportFailure::kTls, std::string("TLS handshake: ") + reason);
+      }
+      return error(TransportFailure::kBroken, "the connection ended during the TLS handshake");
+    }
+    return error(TransportFailure::kBroken,
+                 "the connection ended before the answer did (" + failure.text + ")");
+  }
+
+  const std::string authority_;
+  const std::string host_header_;  // empty: the library's
+  const Limits limits_;
+  const std::shared_ptr<TlsPolicy> tls_;  // none for http
+  const std::shared_ptr<Pending> pending_ = std::make_shared<Pending>();
+  Pool short_calls_;
+  Pool streams_;
+};
+
+}  // namespace
+
+Result<void> initialize_http_threads(std::size_t count) {
+  try {
+    crossplat::threadpool::initialize_with_threads(count);
+    return {};
+  } catch (const std::exception& e) {
+    return fail(ErrorCode::kInternal, std::string("HTTP threads: ") + e.what());
+  }
+}
+
+namespace {
+
+Result<web::uri> checked_uri(const std::string& text, const std::string& what, bool https_allowed,
+                             int http_port) {
+  const auto wrong = [&](const std::string& why) {
+    return fail(ErrorCode::kInvalidInput, what + ": " + why);
+  };
+  try {
+    const web::uri uri(text);
+    const bool https = https_allowed && uri.scheme() == "https";
+    if (!https && uri.scheme() != "http") {
+      return wrong("only " + std::string(https_allowed ? "https and http are" : "http is") +
+                   " supported, not \"" + uri.scheme() + "\"");
+    }
+    if (uri.host().empty() || !uri.user_info().empty() || !uri.query().empty() || !uri.fragment().empty()) {
+      return wrong("give scheme, host and port only");
+    }
+    if (uri.host().front() == '[') {
+      return wrong("IPv6 addresses are not supported; use a name that resolves to it");
+    }
+    return uri.port() > 0 ? uri : web::uri_builder(uri).set_port(https ? 443 : http_port).to_uri();
+  } catch (const std::exception&) {
+    return wrong("not a URL");  // the text may hold a password
+  }
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Transport>> make_cpprest_transport(const ClusterConfig& config, const Limits& limits) {
+  const Result<web::uri> uri = checked_uri(config.server, "server of " + config.origin, true, 80);
+  if (!uri) {
+    return std::unexpected(uri.error());
+  }
+  Server server{*uri, uri->host() + ":" + std::to_string(uri->port()),
+                config.tls_server_name.empty() ? uri->host() : config.tls_server_name};
+
+  http::client::http_client_config options;
+  options.set_timeout(kLibraryTimeout);
+  options.set_max_redirects(0);  // the library would take the Authorization header along
+  if (!config.proxy_url.empty()) {
+    const Result<web::uri> proxy = checked_uri(config.proxy_url, "proxy-url of " + config.origin, false, 80);
+    if (!proxy) {
+      return std::unexpected(proxy.error());
+    }
+    options.set_proxy(web::web_proxy(*proxy));
+  }
+
+  std::shared_ptr<TlsPolicy> tls;
+  if (uri->scheme() == "https") {
+    tls = std::make_shared<TlsPolicy>(config, server.name, &tune_connected);
+    const std::unique_ptr<SSL_CTX, decltype([](SSL_CTX* c) { SSL_CTX_free(c); })> trial(
+        SSL_CTX_new(TLS_client_method()));
+    if (Result<void> usable = tls->apply(trial.get()); !usable) {
+      return std::unexpected(std::move(usable.error()).in(config.origin));
+    }
+    options.set_validate_certificates(!config.insecure_skip_tls_verify);
+    options.set_tlsext_sni_enabled(!is_ip_literal(server.name));
+    options.set_ssl_context_callback([tls](boost::asio::ssl::context& context) {
+      if (t_new_connection != nullptr) {
+        *t_new_connection = true;
+      }
+      if (const Result<void> done = tls->apply(context.native_handle()); !done) {
+        throw SetupFailed(done.error().message);
+      }
+    });
+    if (config.proxy_url.empty()) {  // through a proxy the handle is of another type at first
+      options.set_nativehandle_options(&note_socket);
+    }
+  }
+  try {
+    // The library takes the name to send as SNI and to look for in the certificate from the Host header.
+    return std::make_unique<CpprestTransport>(server, options, std::move(tls), config.tls_server_name,
+                                              limits);
+  } catch (const std::exception& e) {
+    return fail(ErrorCode::kInternal, "HTTP client for " + server.authority + ": " + e.what());
+  }
+}
+
+}  // namespace sessmtp::kube

@@ -1,0 +1,24 @@
+// Transport over cpprestsdk. The library shows nowhere else: replacing it means replacing this one pair
+// of files and running tests/contract against the newcomer.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+
+#include "base/result.h"
+#include "kube/config.h"
+#include "kube/transport.h"
+
+namespace sessmtp::kube {
+
+// How many threads serve all connections of all transports. First thing in main: the library would
+// start 40. Few are enough, for none of them ever waits. kInternal when it was in use already.
+[[nodiscard]] Result<void> initialize_http_threads(std::size_t count = 4);
+
+// Files named in `config` are read again at each new connection, and once here so that a mistake shows
+// at the start. kInvalidInput for what cannot work: an IPv6 literal, a proxy other than http.
+// The transport must outlive every call; its end waits for what cancelled calls left behind.
+[[nodiscard]] Result<std::unique_ptr<Transport>> make_cpprest_transport(const ClusterConfig& config,
+                                                                        const Limits& limits = {});
+
+}  // namespace sessmtp::kube

@@ -1,0 +1,59 @@
+// What a reflector does next: list, probe or watch. A pure state machine; reflector.h does the I/O.
+//
+//            ┌────────── expired, forbidden, gone ◀──────────┐
+//            ▼                                               │
+//          LIST ──ok──▶ WATCH ──ended by the server──▶ WATCH ┤
+//            ▲            │                                  │
+//            │            └──connection lost──▶ PROBE ──ok───┘
+//            └──the server is older than we are──┘
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+
+#include "kube/api_error.h"
+
+namespace sessmtp::kube {
+
+enum class ReflectorAction : std::uint8_t {
+  kList,   // everything, replacing what was known
+  kProbe,  // one object at our resourceVersion: does the server still know that version?
+  kWatch,  // changes since our resourceVersion
+};
+
+struct ReflectorState {
+  ReflectorAction action = ReflectorAction::kList;
+  std::chrono::milliseconds wait{0};  // before the action
+  // The last version seen. "0" at first: the watch cache answers, without a quorum read. Empty: the
+  // next list is a quorum read, because a version we named was refused.
+  std::string resource_version = "0";
+  unsigned failures = 0;  // in a row; sets the backoff
+
+  friend bool operator==(const ReflectorState&, const ReflectorState&) = default;
+};
+
+struct Listed {
+  std::string resource_version;
+};
+struct ListFailed {
+  ApiError error;
+};
+struct ProbeSucceeded {};
+struct ProbeFailed {
+  ApiError error;
+};
+struct WatchEnded {
+  std::string resource_version;  // of the last event or bookmark; empty when there was none
+  std::chrono::milliseconds lasted{0};
+  std::optional<ApiError> error;  // the status, the connection, or an ERROR event in the stream
+};
+using ReflectorInput = std::variant<Listed, ListFailed, ProbeSucceeded, ProbeFailed, WatchEnded>;
+
+// `jitter` is in [0, 1): a wait is stretched by up to that much again, so that many clients do not
+// come back at the same moment.
+[[nodiscard]] ReflectorState next(ReflectorState state, const ReflectorInput& input, double jitter);
+
+}  // namespace sessmtp::kube

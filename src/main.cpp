@@ -1,0 +1,61 @@
+// Picks the subcommand, nothing else.
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <iostream>
+#include <optional>
+#include <string>
+
+#include "base/process_hardening.h"
+#include "cli/controller.h"
+#include "cli/derive.h"
+#include "cli/exit_code.h"
+
+namespace {
+
+std::optional<std::string> environment_variable(const char* name) {
+  const char* value = std::getenv(name);
+  return value != nullptr ? std::optional<std::string>(value) : std::nullopt;
+}
+
+int run(int argc, char** argv) {
+  CLI::App app{"Amazon SES SMTP credentials from IAM access keys", "ses-smtp"};
+  app.set_version_flag("--version", "ses-smtp " SESSMTP_VERSION);
+  app.require_subcommand(1);
+  sessmtp::cli::ControllerCommand controller_command;
+  const CLI::App* controller = sessmtp::cli::add_controller(app, controller_command);
+  sessmtp::cli::DeriveOptions derive_options;
+  const CLI::App* derive = sessmtp::cli::add_derive(app, derive_options);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ExtrasError&) {  // its own message would print what may be a secret
+    std::cerr << "error: there is an argument that ses-smtp does not know\n  fix: ses-smtp --help\n";
+    return sessmtp::cli::kUsage;
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? sessmtp::cli::kOk : sessmtp::cli::kUsage;
+  }
+
+  if (controller->parsed()) {
+    return sessmtp::cli::run_controller_command(controller_command);
+  }
+  if (derive->parsed()) {
+    return sessmtp::cli::run_derive(derive_options,
+                                    {STDIN_FILENO, std::cout, std::cerr, environment_variable});
+  }
+  return sessmtp::cli::kUsage;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  sessmtp::forbid_core_dumps();
+  try {
+    return run(argc, argv);
+  } catch (const std::exception&) {  // its text may hold input
+    (void)std::fputs("error: unexpected failure inside ses-smtp, such as no memory\n", stderr);
+    return sessmtp::cli::kFailed;
+  }
+}

@@ -1,0 +1,18 @@
+// Which of several credentials that name one target may write it. Pure.
+//
+// Server-side apply cannot decide this: to the API server all our writes are by one field manager.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "operator/observation.h"
+
+namespace sessmtp::operator_ {
+
+// The one whose uid is on the live target, else the one whose status names the live target, else the
+// oldest, else the one with the smaller uid. `claimants` is not empty.
+[[nodiscard]] const api::SesSmtpCredential& winner(
+    const std::vector<std::shared_ptr<const api::SesSmtpCredential>>& claimants, const Sight& target);
+
+}  // namespace sessmtp::operator_

@@ -1,0 +1,70 @@
+// All that is known about one SesSmtpCredential at one moment: the only input of needs() and plan().
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "api/ses_smtp_credential.h"
+#include "base/clock.h"
+#include "kube/api_error.h"
+#include "kube/object.h"
+#include "kube/secret.h"
+
+namespace sessmtp::operator_ {
+
+// What is remembered of a Secret's metadata: enough to see changes and ownership.
+struct SecretRecord {
+  api::SecretVersion version;
+  bool terminating = false;
+  bool managed = false;         // carries our managed-by label
+  std::string owner_uid;        // our owner label; empty: none
+  std::string credential_name;  // our annotation: the credential it was written for
+
+  friend bool operator==(const SecretRecord&, const SecretRecord&) = default;
+};
+[[nodiscard]] SecretRecord record_of(const kube::ObjectMeta& meta);
+
+enum class Presence : std::uint8_t {
+  kUnknown,    // nobody has looked yet
+  kAbsent,
+  kKnown,
+  kForbidden,  // we may not list Secrets in this namespace
+};
+
+// A Secret as the metadata watch shows it.
+struct Sight {
+  Presence presence = Presence::kUnknown;
+  SecretRecord record;  // when kKnown
+
+  friend bool operator==(const Sight&, const Sight&) = default;
+};
+
+// What the other credentials of the namespace say about this one.
+struct Claims {
+  std::string rival;                     // the credential that has our target; empty: we have it
+  std::vector<std::string> target_uids;  // uids of all living credentials that name our target
+};
+
+struct NotRead {};
+struct Missing {};
+// A Secret as a live GET shows it.
+using LiveRead = std::variant<NotRead, Missing, kube::Secret, kube::ApiError>;
+
+// The answer to the write that the last plan asked for.
+using WriteAnswer = std::variant<api::SecretVersion, kube::ApiError>;
+
+struct Observation {
+  api::SesSmtpCredential credential;
+  Sight source;
+  Sight target;
+  Claims claims;
+  WallTime now{};
+  LiveRead live_source;
+  LiveRead live_target;
+  std::optional<WriteAnswer> written;
+};
+
+}  // namespace sessmtp::operator_

@@ -1,0 +1,448 @@
+#include "operator/plan.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "api/names.h"
+#include "api/reason.h"
+#include "api/source.h"
+#include "api/target.h"
+#include "base/text.h"
+#include "operator/write_failure.h"
+#include "ses/region.h"
+
+namespace sessmtp::operator_ {
+namespace {
+
+using api::Problem;
+using api::Reason;
+using api::SecretVersion;
+using api::SesSmtpCredential;
+using api::Status;
+using kube::Event;
+using kube::EventType;
+
+// A resourceVersion that no object has: server-side apply with it can only create.
+constexpr const char* kNeverAVersion = "1";
+
+const kube::Secret* live_secret(const LiveRead& read) { return std::get_if<kube::Secret>(&read); }
+
+SecretVersion version_of(const kube::Secret& secret) {
+  return {.uid = secret.meta.uid, .resource_version = secret.meta.resource_version};
+}
+
+bool was_ready(const Status& status) {
+  const api::Condition* ready = find_condition(status.conditions, "Ready");
+  return ready != nullptr && ready->status == "True";
+}
+
+// The freshest thing known about the target: the live object if it was read, else the watch's view.
+std::optional<SecretRecord> target_record(const Observation& o) {
+  if (const kube::Secret* live = live_secret(o.live_target)) {
+    return record_of(live->meta);
+  }
+  if (std::holds_alternative<Missing>(o.live_target) || o.target.presence != Presence::kKnown) {
+    return std::nullopt;
+  }
+  return o.target.record;
+}
+
+enum class Ownership : std::uint8_t { kNone, kOurs, kFormerLife, kForeign };
+
+Ownership ownership_of(const Observation& o, const std::optional<SecretRecord>& record) {
+  if (!record) {
+    return Ownership::kNone;
+  }
+  const SesSmtpCredential& credential = o.credential;
+  const bool ours_by_status = credential.status.target && credential.status.target->uid == record->version.uid;
+  if (record->owner_uid == credential.meta.uid || ours_by_status) {
+    return Ownership::kOurs;
+  }
+  const bool owner_lives = std::ranges::find(o.claims.target_uids, record->owner_uid) != o.claims.target_uids.end();
+  // Left by an object of our name that was deleted, or restored from a backup under a new uid.
+  if (record->managed && record->credential_name == credential.meta.name && !owner_lives) {
+    return Ownership::kFormerLife;
+  }
+  return Ownership::kForeign;
+}
+
+// What metadata and claims say without any value being read.
+std::optional<Problem> judge_from_metadata(const Observation& o) {
+  const api::Spec& spec = o.credential.spec;
+  if (!o.claims.rival.empty()) {
+    return Problem{Reason::kTargetConflict, "Secret " + in_quotes(spec.target_name) +
+                                                " is the target of SesSmtpCredential " +
+                                                in_quotes(o.claims.rival) + "; choose another spec.target.name"};
+  }
+  if (o.source.presence == Presence::kForbidden) {
+    return Problem{Reason::kForbidden, "the operator may not list Secrets in namespace " +
+                                           in_quotes(o.credential.meta.namespace_) +
+                                           "; grant it the rights of deploy/rbac.yaml there"};
+  }
+  if (o.source.presence == Presence::kAbsent) {
+    return Problem{Reason::kSourceNotFound,
+                   "Secret " + in_quotes(spec.source_name) + " not found; waiting for it to appear"};
+  }
+  if (o.source.presence == Presence::kKnown && !o.source.record.owner_uid.empty()) {
+    return Problem{Reason::kSourceIsTarget,
+                   "Secret " + in_quotes(spec.source_name) +
+                       " is itself written by ses-smtp-operator; name the Secret that holds the IAM key"};
+  }
+  const auto record = target_record(o);
+  if (ownership_of(o, record) == Ownership::kForeign) {
+    return Problem{Reason::kTargetConflict, "Secret " + in_quotes(spec.target_name) +
+                                                " exists and is not managed by this SesSmtpCredential; it is "
+                                                "left alone: delete it, or choose another spec.target.name"};
+  }
+  if (record && record->terminating) {
+    return Problem{Reason::kTargetTerminating,
+                   "Secret " + in_quotes(spec.target_name) + " is being deleted; it is made anew when it is gone"};
+  }
+  return std::nullopt;
+}
+
+// Whether spec and rendering are those that status speaks of.
+bool spec_is_observed(const SesSmtpCredential& credential) {
+  return credential.status.observed_generation == credential.meta.generation;
+}
+
+bool target_is_as_written(const Observation& o) {
+  return o.target.presence == Presence::kKnown && o.credential.status.target == o.target.record.version &&
+         o.credential.status.render_version == api::kRenderVersion;
+}
+
+// Nothing has changed since status was written, so nothing needs to be read.
+bool settled(const Observation& o) {
+  const Status& status = o.credential.status;
+  const bool source_is_observed =
+      o.source.presence == Presence::kKnown && status.source == o.source.record.version;
+  if (!spec_is_observed(o.credential) || !source_is_observed) {
+    return false;
+  }
+  const api::Condition* ready = find_condition(status.conditions, "Ready");
+  if (ready == nullptr) {
+    return false;
+  }
+  if (ready->status == "True") {
+    return target_is_as_written(o);
+  }
+  for (int i = 0; i <= static_cast<int>(Reason::kApiError); ++i) {
+    const auto reason = static_cast<Reason>(i);
+    if (ready->reason == to_string(reason)) {
+      return depends_on_source_only(reason);
+    }
+  }
+  return false;
+}
+
+// One evaluation of plan(): what has been found out so far, step by step.
+class Planner {
+ public:
+  explicit Planner(const Observation& observation)
+      : o_(observation), credential_(observation.credential), status_(observation.credential.status) {}
+
+  Plan run() {
+    if (credential_.meta.terminating) {
+      return {};
+    }
+    if (const auto problem = judge_from_metadata(o_)) {
+      return fail(*problem);
+    }
+    if (std::holds_alternative<Missing>(o_.live_source)) {
+      return fail({Reason::kSourceNotFound,
+                   "Secret " + in_quotes(credential_.spec.source_name) + " not found; waiting for it to appear"});
+    }
+    if (const auto* error = std::get_if<kube::ApiError>(&o_.live_source)) {
+      return fail_to_read(credential_.spec.source_name, *error);
+    }
+    if (const auto* error = std::get_if<kube::ApiError>(&o_.live_target)) {
+      return fail_to_read(credential_.spec.target_name, *error);
+    }
+    const kube::Secret* source = live_secret(o_.live_source);
+    if (source == nullptr) {
+      return {};  // settled
+    }
+    return with_source(*source);
+  }
+
+ private:
+  Plan with_source(const kube::Secret& secret) {
+    source_version_ = version_of(secret);
+    const bool seen_before = status_.source == source_version_ && spec_is_observed(credential_);
+    if (!record_of(secret.meta).owner_uid.empty()) {
+      return fail({Reason::kSourceIsTarget, "Secret " + in_quotes(secret.meta.name) +
+                                                " is itself written by ses-smtp-operator; name the Secret "
+                                                "that holds the IAM key"});
+    }
+    auto source = read_source(secret, credential_.spec.source_keys);
+    if (!source) {
+      return fail(source.error());
+    }
+    const auto region = choose_region(*source);
+    if (!region) {
+      return fail(region.error());
+    }
+    const auto endpoint = resolve_endpoint(*region, credential_.spec.endpoint);
+    if (!endpoint) {
+      return fail({Reason::kEndpointUnknown, "no public SMTP endpoint is known for region " + in_quotes(*region) +
+                                                 "; set spec.endpoint.host"});
+    }
+    if (!seen_before) {
+      warn_about(*source, *region, *endpoint);
+    }
+    return with_key(source->key, *region, *endpoint);
+  }
+
+  Result<std::string, Problem> choose_region(const api::Source& source) const {
+    if (credential_.spec.region) {
+      if (!ses::has_region_syntax(*credential_.spec.region)) {
+        return std::unexpected(
+            Problem{Reason::kRegionInvalid, "spec.region is not the name of an AWS region, such as eu-west-1"});
+      }
+      return *credential_.spec.region;
+    }
+    if (source.region_key.empty()) {
+      return std::unexpected(Problem{Reason::kRegionMissing,
+                                     "no region: set spec.region, or a key \"region\" in Secret " +
+                                         in_quotes(credential_.spec.source_name) +
+                                         "; a password is good for one region only"});
+    }
+    if (!source.region) {
+      return std::unexpected(
+          Problem{Reason::kRegionInvalid, "key " + in_quotes(source.region_key) + " of Secret " +
+                                              in_quotes(credential_.spec.source_name) +
+                                              " is not the name of an AWS region, such as eu-west-1"});
+    }
+    return *source.region;
+  }
+
+  void warn_about(const api::Source& source, const std::string& region, const ses::Endpoint& endpoint) {
+    for (const api::Caution& caution : source.cautions) {
+      warn(caution.reason, caution.message);
+    }
+    if (source.region && *source.region != region) {
+      warn("RegionDiffers", "spec.region " + region + " is used, though Secret " +
+                                in_quotes(credential_.spec.source_name) + " says " + *source.region);
+    }
+    if (!ses::is_known_smtp_region(region)) {
+      warn("RegionUnknown", "region " + region + " is not known to offer SES SMTP (list of " +
+                                std::string(ses::kKnownRegionsAsOf) + "); the password is derived all the same");
+    }
+    if (endpoint.port == 25) {
+      warn("PortThrottled", "port 25 is throttled by default on EC2; 587 is not");
+    }
+  }
+
+  // How the target relates to the key that the source holds now.
+  struct Standing {
+    bool creating = false;
+    bool rotated = false;      // the pair is another one than the target holds
+    WallTime key_since{};
+  };
+
+  Plan with_key(const ses::IamKey& key, const std::string& region, const ses::Endpoint& endpoint) {
+    const auto record = target_record(o_);
+    const Ownership ownership = ownership_of(o_, record);
+    const kube::Secret* live = live_secret(o_.live_target);
+    const std::string masked = ses::mask_access_key_id(key.access_key_id.expose());
+    // Without a key id that is plainly another one, only the target itself tells whether this is a rotation.
+    const bool telling = masked != "****" && masked != status_.access_key_id;
+    const bool must_compare = !spec_is_observed(credential_) || !target_is_as_written(o_) || !telling;
+    if (record && live == nullptr && must_compare) {
+      return Plan{.read_target = true, .write = {}, .status = {}, .events = {}, .retry = Retry::kNo};
+    }
+    const Standing standing = stand(key, masked, live, ownership);
+    auto intent = render_target(credential_, key, region, endpoint, standing.key_since);
+    if (!intent) {
+      return Plan{.read_target = false, .write = {}, .status = {}, .events = {}, .retry = Retry::kBackoff};
+    }
+    const api::Drift difference = live != nullptr ? api::drift(*live, *intent) : api::Drift{};
+    if (live != nullptr && live->type != intent->type) {
+      return fail({Reason::kTargetTypeImmutable,
+                   "Secret " + in_quotes(intent->meta.name) +
+                       " has another type, which cannot be changed: delete it, or choose another "
+                       "spec.target.name"});
+    }
+    if (live != nullptr && live->immutable && !difference.keys.empty()) {
+      return fail({Reason::kTargetImmutable, "Secret " + in_quotes(intent->meta.name) +
+                                                 " is marked immutable: delete it, and it is made anew"});
+    }
+    const bool must_write = live == nullptr || difference.any() || ownership == Ownership::kFormerLife;
+    if (must_write && !o_.written) {
+      return write(std::move(*intent), record, ownership);
+    }
+    SecretVersion target = live != nullptr ? version_of(*live) : SecretVersion{};
+    if (o_.written) {
+      if (const auto* error = std::get_if<kube::ApiError>(&*o_.written)) {
+        return fail_to_write(*error);
+      }
+      target = std::get<SecretVersion>(*o_.written);
+    }
+    return succeed(masked, region, endpoint, standing, ownership, difference, std::move(target));
+  }
+
+  Standing stand(const ses::IamKey& key, const std::string& masked, const kube::Secret* live,
+                 Ownership ownership) const {
+    const WallTime now = std::chrono::floor<std::chrono::seconds>(o_.now);
+    if (live == nullptr) {
+      const bool creating = ownership == Ownership::kNone;
+      const bool same_key = creating && masked == status_.access_key_id && status_.key_since;
+      return {.creating = creating,
+              .rotated = status_.target.has_value() && !same_key,
+              .key_since = same_key ? *status_.key_since : now};
+    }
+    // With source and spec as they were, a pair that differs is somebody's edit of the target.
+    const bool source_is_new = status_.source != source_version_ || !spec_is_observed(credential_);
+    const bool rotated = source_is_new && !api::holds_pair_of(*live, key);
+    const auto annotated = parse_rfc3339(live->meta.annotation(api::kKeySinceAnnotation));
+    return {.creating = false,
+            .rotated = rotated && ownership == Ownership::kOurs,
+            .key_since = rotated ? now : annotated ? *annotated : status_.key_since.value_or(now)};
+  }
+
+  static Plan write(kube::Secret intent, const std::optional<SecretRecord>& record, Ownership ownership) {
+    if (!record) {
+      intent.meta.resource_version = kNeverAVersion;
+    } else {
+      intent.meta.uid = record->version.uid;
+      if (ownership == Ownership::kFormerLife) {
+        intent.meta.resource_version = record->version.resource_version;
+      }
+    }
+    return Plan{.read_target = false, .write = std::move(intent), .status = {}, .events = {}, .retry = Retry::kNo};
+  }
+
+  Plan succeed(const std::string& masked, const std::string& region, const ses::Endpoint& endpoint,
+               const Standing& standing, Ownership ownership, const api::Drift& difference,
+               SecretVersion target) {
+    Status next = status_;
+    next.access_key_id = masked;
+    next.region = region;
+    next.endpoint = endpoint;
+    next.key_since = standing.key_since;
+    if (standing.rotated) {
+      next.last_rotation_time = std::chrono::floor<std::chrono::seconds>(o_.now);
+    }
+    next.source = source_version_;
+    next.target = std::move(target);
+    next.target_name = credential_.spec.target_name;
+    next.render_version = api::kRenderVersion;
+    announce_success(next, standing, ownership, difference);
+    return finish(std::move(next), Reason::kSynced,
+                  "Secret " + in_quotes(next.target_name) + " holds the SMTP credential of key " + masked + " for " +
+                      endpoint.host + ':' + std::to_string(endpoint.port),
+                  Retry::kNo);
+  }
+
+  void announce_success(const Status& next, const Standing& standing, Ownership ownership,
+                        const api::Drift& difference) {
+    const std::string target = "Secret " + in_quotes(next.target_name);
+    if (standing.rotated) {
+      note("Rotated", "Rotate", target + " now holds the SMTP credential of key " + next.access_key_id);
+    } else if (ownership == Ownership::kFormerLife) {
+      note("Adopted", "Adopt", target + " is of an earlier object of this name and was taken back");
+    } else if (standing.creating && status_.target) {
+      note("TargetRepaired", "Repair", target + " was gone and was made anew");
+    } else if (o_.written && was_ready(status_) && spec_is_observed(credential_) &&
+               status_.render_version == api::kRenderVersion) {
+      std::vector<std::string> parts = difference.keys;
+      std::ranges::copy(difference.metadata, std::back_inserter(parts));
+      note("TargetRepaired", "Repair", target + " had been changed; restored: " + joined(parts));
+    } else if (o_.written || !was_ready(status_)) {
+      note("Synced", "Sync",
+           target + " holds the SMTP credential of key " + next.access_key_id + " for region " + next.region);
+    }
+  }
+
+  Plan fail(const Problem& problem, Retry retry = Retry::kNo) {
+    Status next = status_;
+    if (source_version_) {
+      next.source = source_version_;
+    }
+    const auto record = target_record(o_);
+    const bool lost = next.target && record && record->version.uid != next.target->uid &&
+                      problem.reason == Reason::kTargetConflict;
+    if (lost) {  // status never names a Secret that is not ours
+      next.target.reset();
+      next.target_name.clear();
+      next.access_key_id.clear();
+      next.key_since.reset();
+    }
+    const api::Condition* before = find_condition(status_.conditions, "Ready");
+    const bool news = before == nullptr || before->reason != to_string(problem.reason);
+    if (is_stalled(problem.reason) && news) {
+      warn(std::string(to_string(problem.reason)), problem.message);
+    }
+    return finish(std::move(next), problem.reason, problem.message, retry);
+  }
+
+  Plan fail_to_read(const std::string& name, const kube::ApiError& error) {
+    if (error.transient() || error.kind == kube::ApiErrorKind::kCancelled) {
+      return Plan{.read_target = false, .write = {}, .status = {}, .events = {}, .retry = Retry::kBackoff};
+    }
+    const bool forbidden = error.kind == kube::ApiErrorKind::kForbidden;
+    return fail({forbidden ? Reason::kForbidden : Reason::kApiError,
+                 "reading Secret " + in_quotes(name) + ": " + error.summary() +
+                     (forbidden ? "; the operator lacks the right to get Secrets here" : "")},
+                Retry::kSlowly);
+  }
+
+  Plan fail_to_write(const kube::ApiError& error) {
+    const WriteVerdict verdict = judge_write_failure(error);
+    switch (verdict.failure) {
+      case WriteFailure::kLookAgain:
+        return Plan{.read_target = true, .write = {}, .status = {}, .events = {}, .retry = Retry::kNo};
+      case WriteFailure::kNamespaceGoes:
+        return {};
+      case WriteFailure::kTryAgain:
+        return Plan{.read_target = false, .write = {}, .status = {}, .events = {}, .retry = Retry::kBackoff};
+      case WriteFailure::kReport:
+        break;
+    }
+    const std::string message = describe_write_failure(verdict.reason, credential_.spec.target_name, error);
+    return fail({verdict.reason, message}, Retry::kSlowly);
+  }
+
+  Plan finish(Status next, Reason reason, const std::string& message, Retry retry) {
+    next.observed_generation = credential_.meta.generation;
+    next.conditions =
+        conditions_for(reason, message, credential_.meta.generation, o_.now, status_.conditions);
+    return Plan{.read_target = false,
+                .write = {},
+                .status = std::move(next),
+                .events = std::move(events_),
+                .retry = retry};
+  }
+
+  void note(std::string reason, std::string action, std::string text) {
+    events_.push_back({EventType::kNormal, std::move(reason), std::move(action), std::move(text)});
+  }
+  void warn(std::string reason, std::string text) {
+    events_.push_back({EventType::kWarning, std::move(reason), "Sync", std::move(text)});
+  }
+
+  const Observation& o_;
+  const SesSmtpCredential& credential_;
+  const Status& status_;
+  std::optional<SecretVersion> source_version_;
+  std::vector<Event> events_;
+};
+
+}  // namespace
+
+Needs needs(const Observation& o) {
+  if (o.credential.meta.terminating || judge_from_metadata(o) || settled(o)) {
+    return Needs::kNothing;
+  }
+  if (o.target.presence != Presence::kKnown) {
+    return Needs::kSource;
+  }
+  const bool only_source_is_new = was_ready(o.credential.status) && spec_is_observed(o.credential) &&
+                                  target_is_as_written(o);
+  return only_source_is_new ? Needs::kSource : Needs::kSourceAndTarget;
+}
+
+Plan plan(const Observation& o) { return Planner(o).run(); }
+
+}  // namespace sessmtp::operator_

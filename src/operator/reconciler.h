@@ -1,0 +1,51 @@
+// One look at one credential: observe, decide by plan(), apply, and say what came of it.
+//
+// Thread-safe for different keys; the work queue sees to it that no key is here twice.
+#pragma once
+
+#include <chrono>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <stop_token>
+#include <string>
+
+#include "base/clock.h"
+#include "kube/client.h"
+#include "kube/events.h"
+#include "operator/cache.h"
+#include "operator/plan.h"
+
+namespace sessmtp::operator_ {
+
+class Reconciler {
+ public:
+  Reconciler(kube::Client& client, Cache& cache, kube::EventSink& events, const Clock& clock)
+      : client_(client), cache_(cache), events_(events), clock_(clock) {}
+
+  struct Outcome {
+    Retry retry = Retry::kNo;
+    std::optional<std::chrono::milliseconds> again;  // look again then, in any case
+  };
+  [[nodiscard]] Outcome reconcile(const kube::NamespacedName& key, std::stop_token stop);
+
+ private:
+  [[nodiscard]] LiveRead read_secret(const std::string& namespace_, const std::string& name,
+                                     std::stop_token stop);
+  [[nodiscard]] WriteAnswer write_secret(const kube::Secret& intent, std::stop_token stop);
+  // False when the status could not be written: the whole look is repeated.
+  [[nodiscard]] bool write_status(const api::SesSmtpCredential& credential, const api::Status& status,
+                                  std::stop_token stop);
+  void announce(const api::SesSmtpCredential& credential, const Plan& plan);
+  // How long a status that differs in versions only still has to wait.
+  [[nodiscard]] std::chrono::milliseconds version_touch_delay(const kube::NamespacedName& key);
+
+  kube::Client& client_;
+  Cache& cache_;
+  kube::EventSink& events_;
+  const Clock& clock_;
+  std::mutex mutex_;
+  std::map<kube::NamespacedName, SteadyTime> last_version_touch_;
+};
+
+}  // namespace sessmtp::operator_

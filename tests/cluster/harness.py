@@ -1,0 +1,411 @@
+"""A cluster, a controller, and a namespace to try things in."""
+
+import base64
+import ctypes
+import itertools
+import json
+import os
+import secrets
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import yaml
+from kube import Api, Object
+
+from oracle import Key, plain
+
+ROOT = Path(__file__).resolve().parents[2]
+BINARY = ROOT / os.environ.get("SESSMTP_BIN", "build/release/bin/ses-smtp")
+LOCAL_CLUSTER = ROOT / "tools/local-cluster"
+OPERATOR = "ses-smtp-operator-test"  # the user that the controller under test is
+MANAGER = "ses-smtp-operator"
+REGION = "eu-west-1"
+
+STALLED = {  # reasons that need a person; all others pass by themselves
+    "SourceKeysNotFound", "SourceKeysAmbiguous", "SourceValueEmpty", "TemporaryCredentials", "AlreadyDerivedPassword",
+    "SourceKeysSwapped", "NotAnAccessKeyId", "SourceValueMalformed", "SourceValueDoubleEncoded", "SourceIsTarget",
+    "RegionMissing", "RegionInvalid", "EndpointUnknown", "TargetConflict", "TargetImmutable", "TargetTypeImmutable",
+}  # fmt: skip
+NORMAL = {"Synced", "Rotated", "TargetRepaired", "Adopted"}  # events; all others are warnings
+
+T = TypeVar("T")
+
+
+def wait_for(what: str, probe: Callable[[], T | None], seconds: float = 15, detail: Callable[[], str] = str) -> T:
+    """The probe's first answer that is true. Asks again at short intervals until the time is over."""
+    deadline = time.monotonic() + seconds
+    while True:
+        overdue = time.monotonic() > deadline
+        if answer := probe():
+            return answer
+        if overdue:
+            raise AssertionError(f"{what}: not within {seconds} s\n{detail()}")
+        time.sleep(0.02)
+
+
+# ---- the cluster ---------------------------------------------------------------------------------------
+
+
+class Call(NamedTuple):
+    """A request that the API server answered, from its audit log."""
+
+    verb: str
+    resource: str  # "secrets", "sessmtpcredentials/status" …
+    namespace: str
+    name: str
+    code: int
+
+    @property
+    def writes(self) -> bool:
+        return self.verb not in ("get", "list", "watch")
+
+
+class Cluster:
+    def __init__(self, name: str):
+        self.name = name
+        self.info = json.loads(self._tool("env", "--json", name))
+        self.kubeconfig = Path(self.info["kubeconfig"])
+        self.api = Api(self.kubeconfig)
+
+    @staticmethod
+    def up(name: str) -> "Cluster":
+        """It ends by itself when this process does."""
+        subprocess.run([LOCAL_CLUSTER, "up", name, "--owner-pid", str(os.getpid())], check=True)
+        return Cluster(name)
+
+    def down(self) -> None:
+        self._tool("down", self.name)
+
+    def stop_server(self) -> None:
+        self._tool("stop", self.name, "apiserver")
+
+    def start_server(self) -> None:
+        self._tool("start", self.name, "apiserver")
+
+    def install_crd(self) -> None:
+        self.kubectl("apply", "--server-side", "-f", ROOT / "crds")
+        name = "sessmtpcredentials.ses-smtp.dev"
+        self.kubectl("wait", "--for=condition=Established", f"crd/{name}", "--timeout=30s")
+        # "Established" comes a moment before the first request is served.
+        wait_for("the CRD is served", lambda: self.kubectl("get", "sesc", check=False).returncode == 0)
+
+    def install_rbac(self) -> None:
+        """The operator's rights, for the user that the tests run it as."""
+        self.kubectl("apply", "--server-side", "-f", ROOT / "deploy/rbac.yaml")
+        self.api.apply("ClusterRoleBinding", binding("ClusterRole", MANAGER, OPERATOR, name=OPERATOR))
+
+    def kubeconfig_of(self, user: str, folder: Path) -> Path:
+        """For that user, with a client certificate. It has the rights that a test binds to it."""
+        path = folder / f"{user}.kubeconfig"
+        path.write_text(self._tool("kubeconfig", self.name, "--user", user))
+        path.chmod(0o600)
+        return path
+
+    def kubectl(self, *args: Any, check: bool = True, text: str | None = None) -> subprocess.CompletedProcess[str]:
+        cache = self.kubeconfig.parent / "kubectl-cache"  # the usual one would know other clusters of the same port
+        command = [self.info["kubectl"], "--kubeconfig", self.kubeconfig, "--cache-dir", cache, *map(str, args)]
+        done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=60, check=False)
+        if check:
+            assert done.returncode == 0, f"kubectl {' '.join(map(str, args))}: {done.stderr}"
+        return done
+
+    def now(self) -> int:
+        """A mark in the audit log, for `calls`."""
+        return Path(self.info["auditLog"]).stat().st_size
+
+    def calls(self, since: int, user: str = OPERATOR) -> list[Call]:
+        """What a user has asked of the API server since the mark, in the order of the answers."""
+        with open(self.info["auditLog"], "rb") as log:
+            log.seek(since)
+            entries = [json.loads(line) for line in log if line.endswith(b"\n")]
+        return [
+            Call(
+                entry["verb"],
+                "/".join(filter(None, [target.get("resource"), target.get("subresource")])),
+                target.get("namespace", ""),
+                target.get("name", ""),
+                entry["responseStatus"]["code"],
+            )
+            for entry in entries
+            if entry["user"]["username"] == user and entry["stage"] in ("ResponseComplete", "Panic")
+            for target in [entry.get("objectRef", {})]
+        ]
+
+    @staticmethod
+    def _tool(*args: str) -> str:
+        done = subprocess.run([LOCAL_CLUSTER, *args], capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == 0, f"local-cluster {' '.join(args)}: {done.stderr}"
+        return done.stdout
+
+
+def binding(kind: str, role: str, user: str, name: str = "") -> Object:
+    return {
+        "metadata": {"name": name or user},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": role},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}],
+    }
+
+
+# ---- the controller ------------------------------------------------------------------------------------
+
+
+class Controller:
+    """The program under test, as a process. Its log is kept over restarts."""
+
+    all: list["Controller"] = []
+
+    def __init__(self, kubeconfig: Path, log: Path, *args: str):
+        self.command = [str(BINARY), "controller", "--kubeconfig", str(kubeconfig), "--log-format", "json"]
+        self.command += ["--log-level", "debug", *args]
+        self.log_file = log
+        self.process: subprocess.Popen[bytes] | None = None
+        log.touch()
+        Controller.all.append(self)
+
+    @property
+    def pid(self) -> int:
+        assert self.process is not None
+        return self.process.pid
+
+    @property
+    def running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def start(self) -> "Controller":
+        assert not self.running
+        assert BINARY.exists(), f"{BINARY} does not exist: build it, or name another one by SESSMTP_BIN"
+        environment = {name: os.environ[name] for name in ("PATH", "HOME", "TSAN_OPTIONS") if name in os.environ}
+        with open(self.log_file, "ab") as log:
+            self.process = subprocess.Popen(
+                self.command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=die_with_us
+            )
+        return self
+
+    def ensure_running(self) -> None:
+        if self.process is not None and not self.running:
+            status, self.process = self.process.returncode, None
+            assert status == 0, f"the controller ended by itself with status {status}\n{self.tail()}"
+        if not self.running:
+            self.start()
+
+    def stop(self, how: signal.Signals = signal.SIGTERM, seconds: float = 10) -> int:
+        """Its exit status. 0 when it does not run."""
+        if self.process is None:
+            return 0
+        process, self.process = self.process, None
+        process.send_signal(how)
+        try:
+            return process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise AssertionError(f"the controller did not end within {seconds} s of {how.name}\n{self.tail()}") from None
+
+    def restart(self) -> None:
+        assert self.stop() == 0
+        self.start()
+
+    def log(self, since: int = 0) -> str:
+        return self.log_file.read_bytes()[since:].decode(errors="backslashreplace")
+
+    def log_size(self) -> int:
+        return self.log_file.stat().st_size
+
+    def complaints(self, since: int = 0, about: str = "") -> list[str]:
+        """Log lines of level warning and error, and whatever is no log line at all."""
+        lines = [line for line in self.log(since).splitlines() if about in line]
+        return [line for line in lines if not line.startswith("{") or json.loads(line)["level"] in ("warning", "error")]
+
+    def tail(self, since: int = 0, count: int = 60) -> str:
+        return "\n".join([f"--- {self.log_file}", *self.log(since).splitlines()[-count:]])
+
+
+def die_with_us() -> None:
+    """Linux ends the controller when the test run is killed."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
+# ---- a namespace ---------------------------------------------------------------------------------------
+
+
+@dataclass
+class World:
+    """A namespace of its own. Names have defaults: source Secret "iam", credential and target "mail"."""
+
+    cluster: Cluster
+    namespace: str
+
+    def __post_init__(self) -> None:
+        self.api = self.cluster.api
+        self.began = self.cluster.now()
+        self._barriers = itertools.count()
+
+    # -- what users do
+
+    def write_source(self, data: Mapping[str, str | bytes], name: str = "iam", **metadata: Any) -> Object:
+        """Creates the Secret, or gives it this data and metadata instead of what it had."""
+        body = {"metadata": {"name": name} | metadata, "data": {key: encode(value) for key, value in data.items()}}
+        if self.api.get("Secret", name, self.namespace):
+            return self.api.replace("Secret", body, self.namespace)
+        return self.api.create("Secret", body, self.namespace)
+
+    def create_credential(self, name: str = "mail", source: str = "iam", metadata: Object = {}, **spec: Any) -> Object:
+        source_spec = {"secretName": source} | spec.pop("source_keys", {})
+        body = {"metadata": {"name": name} | metadata, "spec": {"source": source_spec} | spec}
+        return self.api.create("SesSmtpCredential", body, self.namespace)
+
+    def change_credential(self, name: str = "mail", **spec: Any) -> Object:
+        return self.api.patch("SesSmtpCredential", name, {"spec": spec}, self.namespace)
+
+    def change_secret(self, name: str = "mail", **fields: Any) -> Object:
+        return self.api.patch("Secret", name, fields, self.namespace)
+
+    def delete_secret(self, name: str = "mail") -> None:
+        self.api.delete("Secret", name, self.namespace)
+
+    def delete_credential(self, name: str = "mail", **options: Any) -> None:
+        self.api.delete("SesSmtpCredential", name, self.namespace, **options)
+
+    def synced(self, key: Key, name: str = "mail", **spec: Any) -> tuple[Object, Object]:
+        """A source, a credential and its target, as they are after a while. Region eu-west-1 by the source."""
+        self.write_source(plain(key, region=REGION))
+        self.create_credential(name, **spec)
+        return self.wait_synced(name)
+
+    # -- what users see
+
+    def secret(self, name: str = "mail") -> Object | None:
+        return self.api.get("Secret", name, self.namespace)
+
+    def credential(self, name: str = "mail") -> Object:
+        found = self.api.get("SesSmtpCredential", name, self.namespace)
+        assert found is not None, f"SesSmtpCredential {name} does not exist"
+        return found
+
+    def conditions(self, name: str = "mail") -> dict[str, Object]:
+        return {one["type"]: one for one in self.credential(name)["status"].get("conditions", [])}
+
+    def events(self, name: str = "mail", reason: str = "") -> list[Object]:
+        found = self.api.list("Event", self.namespace)
+        return [e for e in found if e.get("regarding", {}).get("name") == name and reason in ("", e["reason"])]
+
+    def calls(self, since: int | None = None, name: str = "", resource: str = "", writes: bool = False) -> list[Call]:
+        """The controller's requests in this namespace, without those for barriers."""
+        return [
+            call
+            for call in self.cluster.calls(self.began if since is None else since)
+            if call.namespace == self.namespace
+            and not call.name.startswith("barrier")
+            and (not name or call.name == name)
+            and (not resource or call.resource == resource)
+            and (not writes or call.writes)
+        ]
+
+    # -- waiting
+
+    def wait_for(self, what: str, probe: Callable[[], T | None], seconds: float = 15) -> T:
+        return wait_for(what, probe, seconds, self.describe)
+
+    def wait_synced(self, name: str = "mail", seconds: float = 15) -> tuple[Object, Object]:
+        """The credential and its target once Ready is True for the live spec, source and target."""
+
+        def probe() -> tuple[Object, Object] | None:
+            credential = self.credential(name)
+            status, generation = credential["status"], credential["metadata"]["generation"]
+            ready = condition(credential, "Ready")
+            if ready.get("status") != "True" or not generation == status["observedGeneration"] == ready["observedGeneration"]:
+                return None
+            source, target = self.secret(credential["spec"]["source"]["secretName"]), self.secret(status["target"]["name"])
+            same = source and target and status["source"] == version(source) and status["target"] == named_version(target)
+            return (credential, target) if same else None
+
+        credential, target = self.wait_for(f"{name} is in sync with its source", probe, seconds)
+        assert [one["type"] for one in credential["status"]["conditions"]] == ["Ready"]
+        assert condition(credential, "Ready")["reason"] == "Synced"
+        return credential, target
+
+    def wait_not_ready(self, reason: str, name: str = "mail", seconds: float = 15) -> Object:
+        """The credential once Ready is False for that reason and the live spec."""
+
+        def probe() -> Object | None:
+            credential = self.credential(name)
+            ready, generation = condition(credential, "Ready"), credential["metadata"]["generation"]
+            hit = (ready.get("status"), ready.get("reason")) == ("False", reason)
+            return credential if hit and credential["status"]["observedGeneration"] == generation else None
+
+        credential = self.wait_for(f"{name} is not ready because of {reason}", probe, seconds)
+        conditions = {one["type"]: one for one in credential["status"]["conditions"]}
+        second = "Stalled" if reason in STALLED else "Reconciling"
+        assert set(conditions) == {"Ready", second}
+        assert conditions[second]["status"] == "True"
+        assert conditions["Ready"]["message"]
+        if reason in STALLED:
+            assert conditions["Stalled"]["reason"] == reason
+        return credential
+
+    def wait_event(self, reason: str, name: str = "mail") -> Object:
+        event = self.wait_for(f"event {reason} on {name}", lambda: next(iter(self.events(name, reason)), None))
+        assert event["type"] == ("Normal" if reason in NORMAL else "Warning")
+        assert event["regarding"]["kind"] == "SesSmtpCredential"
+        assert event["regarding"]["apiVersion"] == "ses-smtp.dev/v1alpha1"
+        assert event["action"] and event["reportingController"] and event["reportingInstance"] and event["note"]
+        return event
+
+    def settle(self) -> None:
+        """Returns when the controller has worked off all that happened before.
+
+        Two credentials, one after the other, go the same way: through both watches, the queue, a worker
+        and the event sink.
+        """
+        for _ in range(2):
+            name = f"barrier-{next(self._barriers)}"
+            self.write_source(plain(Key.new(), region=REGION), f"{name}-iam")
+            self.create_credential(name, source=f"{name}-iam")
+            self.wait_synced(name)
+            self.wait_event("Synced", name)
+
+    def describe(self) -> str:
+        """For a failure's message: all of the namespace but the values of Secrets, and the controllers' logs."""
+        parts = []
+        for kind in ("SesSmtpCredential", "Secret"):
+            for found in self.api.list(kind, self.namespace):
+                found["metadata"].pop("managedFields", None)
+                found["data"] = list(found.get("data") or {}) if kind == "Secret" else None
+                parts.append(f"--- {kind}\n{yaml.safe_dump(found)}")
+        parts.append("--- events")
+        parts += [f"{e['regarding']['name']}: {e['reason']}: {e['note']}" for e in self.api.list("Event", self.namespace)]
+        parts += [one.tail() for one in Controller.all if one.running]
+        return "\n".join(parts)
+
+
+# ---- small things --------------------------------------------------------------------------------------
+
+
+def encode(value: str | bytes) -> str:
+    return base64.b64encode(value.encode() if isinstance(value, str) else value).decode()
+
+
+def data_of(secret: Object) -> dict[str, str]:
+    return {key: base64.b64decode(value).decode() for key, value in secret.get("data", {}).items()}
+
+
+def version(thing: Object) -> dict[str, str]:
+    return {field: thing["metadata"][field] for field in ("uid", "resourceVersion")}
+
+
+def named_version(thing: Object) -> dict[str, str]:
+    return {"name": thing["metadata"]["name"]} | version(thing)
+
+
+def condition(credential: Object, kind: str) -> Object:
+    found = credential.get("status", {}).get("conditions", [])
+    return next((one for one in found if one["type"] == kind), {})
+
+
+def unique(prefix: str) -> str:
+    return f"{prefix}-{secrets.token_hex(3)}"

@@ -1,0 +1,207 @@
+"""Values of Secrets stay in Secrets: not in logs, status, events, the process's surroundings or its memory."""
+
+import base64
+import json
+import os
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from harness import REGION, Controller, World, condition, data_of, encode, named_version
+from kube import ApiException
+from oracle import EXAMPLE, ISSUED, Key, plain
+from refusals import REFUSALS, TEMPORARY
+
+# Marks that every escaping changes. Letters and digits around them make it long enough to be an accident nowhere.
+QUOTED = Key("AKIASENTINEL00QUOTED", 'Sentinel"quoted\\back/slash+plus%percent')
+
+
+def forms(value: str) -> set[bytes]:
+    """The value as it is, and as it looks in YAML's data, a URL and JSON."""
+    escaped = json.dumps(value)[1:-1]
+    texts = {value, quote(value, safe=""), quote(value), escaped, escaped.replace("/", "\\/")}
+    encoded = {base64.b64encode(b"x" * shift + value.encode()).decode() for shift in range(3)}
+    # The first and last characters of base64 depend on what stands beside the value.
+    return {text.encode() for text in texts | {text[4:-4] for text in encoded}}
+
+
+def leaks(text: bytes, keys: list[Key], regions: tuple[str, ...] = (REGION,)) -> list[str]:
+    """What of the keys stands in the text. The id is no secret, but we promise to show it masked only."""
+    found = []
+    for key in keys:
+        named = {"access key id": key.id, "secret access key": key.secret}
+        named |= {f"password of {region}": key.password(region) for region in regions}
+        found += [what for what, value in named.items() if any(form in text for form in forms(value))]
+    return found
+
+
+def use(world: World) -> list[Key]:
+    """Every situation in which a value could slip out. Returns the keys."""
+    old, new, quoted, bad = Key.new(), Key.new(), QUOTED, []
+    world.synced(old)
+    world.write_source(plain(new, region=REGION))
+    world.wait_event("Rotated")
+    _, target = world.wait_synced()
+    world.change_secret(data={"password": encode(old.password(REGION)), "username": encode(old.id)})
+    world.wait_event("TargetRepaired")
+    world.wait_synced()
+    world.write_source(plain(quoted, region=REGION), "iam-quoted")
+    world.create_credential("quoted", source="iam-quoted")
+    assert data_of(world.wait_synced("quoted")[1])["password"] == quoted.password(REGION)
+    world.api.create("Secret", {"metadata": {"name": "taken"}, "data": {"password": encode(old.secret)}}, world.namespace)
+    world.create_credential("taken")
+    world.wait_not_ready("TargetConflict", "taken")
+    for number, refusal in enumerate((TEMPORARY | REFUSALS).values()):
+        bad.append(Key.new())
+        world.write_source(refusal.data(bad[-1]), f"iam-{number}")
+        world.create_credential(f"refused-{number}", source=f"iam-{number}")
+    for number, refusal in enumerate((TEMPORARY | REFUSALS).values()):
+        world.wait_not_ready(refusal.reason, f"refused-{number}")
+        world.wait_event(refusal.reason, f"refused-{number}")
+    return [old, new, quoted, *bad]
+
+
+def test_search_finds_what_it_looks_for() -> None:
+    for form in ('{"a":"%s"}', "%s", "smtp://%s@host"):
+        for value in (EXAMPLE.secret, quote(EXAMPLE.secret, safe=""), EXAMPLE.secret.replace("/", "\\/")):
+            assert leaks((form % value).encode(), [EXAMPLE]) == ["secret access key"]
+    for prefix in ("", "a", "ab", "abc"):
+        text = base64.b64encode((prefix + EXAMPLE.password(REGION) + "tail").encode())
+        assert leaks(text, [EXAMPLE]) == [f"password of {REGION}"]
+    assert leaks(b"AKIA************MPLE", [EXAMPLE]) == []
+
+
+def test_nothing_but_secrets_holds_a_value(world: World, controller: Controller) -> None:
+    keys = use(world)
+    places = {
+        "the log at level debug": controller.log_file.read_bytes(),
+        "the audit log": Path(world.cluster.info["auditLog"]).read_bytes(),
+        "the command line": Path(f"/proc/{controller.pid}/cmdline").read_bytes(),
+        "the environment": Path(f"/proc/{controller.pid}/environ").read_bytes() if os.geteuid() == 0 else b"",
+    }
+    for thing in world.api.everything("Secret"):
+        where = f"{thing.get('kind', '')} {thing['metadata'].get('namespace', '')}/{thing['metadata']['name']}"
+        places[where] = json.dumps(thing, ensure_ascii=False).encode()
+    assert any(world.namespace in place for place in places) and places["the log at level debug"]
+    assert {where: found for where, text in places.items() if (found := leaks(text, keys))} == {}
+
+
+@pytest.fixture
+def talkative_policy(world: World) -> Iterator[Callable[[], None]]:
+    """An admission policy that refuses to write a target, and quotes it while it does so."""
+    name = {"metadata": {"name": world.namespace}}
+
+    def make() -> None:
+        rules = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"], "resources": ["secrets"]}
+        spec = {
+            "matchConstraints": {
+                "resourceRules": [rules],
+                "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": world.namespace}},
+            },
+            "validations": [
+                {
+                    "expression": "!has(object.data) || !('password' in object.data)",
+                    "messageExpression": "'refused: ' + string(object.data['password'])",
+                }
+            ],
+        }
+        world.api.create("ValidatingAdmissionPolicy", name | {"spec": spec})
+        bound = {"policyName": world.namespace, "validationActions": ["Deny"]}
+        world.api.create("ValidatingAdmissionPolicyBinding", name | {"spec": bound})
+
+    yield make
+    for kind in ("ValidatingAdmissionPolicyBinding", "ValidatingAdmissionPolicy"):
+        world.api.delete(kind, world.namespace)
+
+
+def test_a_policy_that_quotes_the_target_is_not_repeated(
+    world: World, controller: Controller, talkative_policy: Callable[[], None]
+) -> None:
+    old, new = Key.new(), Key.new()
+    world.synced(old)
+    talkative_policy()
+    probe = {"metadata": {"name": "probe"}, "data": {"password": encode(new.password(REGION))}}
+
+    def quoted() -> bool:
+        try:
+            world.api.create("Secret", probe, world.namespace, dryRun="All")
+            return False
+        except ApiException as error:
+            assert leaks(error.body.encode(), [new]) == [f"password of {REGION}"]
+            return True
+
+    world.wait_for("the policy quotes the password", quoted)
+    world.write_source(plain(new, region=REGION))
+    denied = world.wait_not_ready("AdmissionDenied")
+    world.settle_by(world.credential) if False else None
+    texts = [controller.log(), json.dumps(denied), json.dumps(world.events())]
+    assert [leaks(text.encode(), [old, new]) for text in texts] == [[], [], []]
+    assert "refused: " not in "".join(texts)
+
+
+# ---- the process ---------------------------------------------------------------------------------------
+
+
+def test_process_leaves_no_core_dump(controller: Controller, world: World) -> None:
+    world.settle()
+    limits = Path(f"/proc/{controller.pid}/limits").read_text()
+    assert re.search(r"^Max core file size +0 +0 ", limits, re.MULTILINE), limits
+    # A process that is not dumpable belongs to root in /proc, whoever runs it …
+    assert Path(f"/proc/{controller.pid}/mem").stat().st_uid == 0
+    # … and its memory filter reads as empty, also for root.
+    assert not_dumpable(controller.pid)
+
+
+def not_dumpable(pid: int) -> bool:
+    """The kernel shows coredump_filter only of processes with memory; CoreDumping stays 0."""
+    return "CoreDumping:\t0" in Path(f"/proc/{pid}/status").read_text()
+
+
+def memory_of(pid: int) -> Iterator[bytes]:
+    """All that the process can write to, region by region."""
+    regions = [line.split() for line in Path(f"/proc/{pid}/maps").read_text().splitlines()]
+    with open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
+        for span, permissions, *_ in regions:
+            if permissions.startswith("rw"):
+                begin, end = (int(part, 16) for part in span.split("-"))
+                memory.seek(begin)
+                try:
+                    yield memory.read(end - begin)
+                except OSError:
+                    continue  # unmapped since
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may read another process's memory")
+def test_memory_holds_no_value_once_all_is_done(world: World, controller: Controller) -> None:
+    key = Key.new()
+    world.synced(key)
+    world.write_source(plain(key, region=REGION, note="touched"))
+    world.wait_event("Synced")
+    world.settle()
+    try:
+        whole = list(memory_of(controller.pid))
+    except PermissionError as error:
+        pytest.skip(f"the kernel lets nobody read it: {error}")
+    assert any(world.namespace.encode() in part for part in whole), "the search works: names are remembered"
+    found = {
+        what
+        for part in whole
+        for what, value in (("secret access key", key.secret), ("password", key.password(REGION)))
+        for form in (value.encode(), base64.b64encode(value.encode()))
+        if form in part
+    }
+    assert found == set()
+
+
+# ---- after everything else -----------------------------------------------------------------------------
+
+
+def test_no_test_left_a_value_in_a_log() -> None:
+    """All controllers of this run, all keys that tests before this one made."""
+    logs = b"\n".join(controller.log_file.read_bytes() for controller in Controller.all)
+    assert ISSUED and logs
+    lines = logs.splitlines()
+    secret = {form for key in ISSUED for value in (key.secret, key.password(REGION)) for form in forms(value)}
+    assert [line for line in lines if any(form in line for form in secret)] == []

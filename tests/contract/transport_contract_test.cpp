@@ -1,0 +1,661 @@
+// What a transport makes of servers, lines and clocks that misbehave.
+#include <unistd.h>
+
+#include <algorithm>
+#include <condition_variable>
+#include <fstream>
+#include <latch>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "transport_fixture.h"
+
+namespace sessmtp::kube::testing {
+namespace {
+
+using enum TransportFailure;
+
+Request patch(std::string body) {
+  return {.method = "PATCH",
+          .target = "/api/v1/namespaces/a/secrets/b?fieldManager=ses-smtp&force=true",
+          .headers = {{"Content-Type", "application/apply-patch+yaml"}, {"Authorization", "Bearer abc"}},
+          .body = std::move(body)};
+}
+
+// A piece of an endless, checkable byte sequence.
+char nth_byte(std::size_t n) {
+  return static_cast<char>((n * 2654435761U) >> 13);
+}
+
+std::size_t resident_bytes() {
+  std::size_t total = 0;
+  std::size_t resident = 0;
+  std::ifstream("/proc/self/statm") >> total >> resident;
+  return resident * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+}
+
+// --- plain calls
+
+TEST_P(TransportContract, RequestArrivesAsWritten) {
+  std::promise<ReceivedRequest> seen;
+  FaultyServer server(https(), [&](Connection& connection) {
+    if (auto request = connection.read_request()) {
+      connection.answer(201, request->body);
+      seen.set_value(*request);
+    }
+  });
+  const std::string body = R"({"kind":"Secret","data":{"a":"\u00e4"}})" + std::string(300'000, 'x');
+  ClusterConfig config = config_for(server);
+  config.server += "/k8s/clusters/c-1";
+  expect_answer(make(config)->send(patch(body), kPatience, {}), 201, body);
+  const ReceivedRequest request = seen.get_future().get();
+  EXPECT_EQ(request.method, "PATCH");
+  EXPECT_EQ(request.target,
+            "/k8s/clusters/c-1/api/v1/namespaces/a/secrets/b?fieldManager=ses-smtp&force=true");
+  EXPECT_EQ(request.headers.at("content-type"), "application/apply-patch+yaml");
+  EXPECT_EQ(request.headers.at("authorization"), "Bearer abc");
+  EXPECT_EQ(request.headers.at("host"), "127.0.0.1:" + std::to_string(server.port()));
+}
+
+TEST_P(TransportContract, EncodedTargetIsLeftAlone) {
+  std::promise<std::string> seen;
+  FaultyServer server(https(), [&](Connection& connection) {
+    if (auto request = connection.read_request()) {
+      connection.answer(200, "");
+      seen.set_value(request->target);
+    }
+  });
+  const std::string target =
+      "/api/v1/secrets?fieldSelector=type%21%3Dhelm.sh%2Frelease.v1&limit=500&continue=a%2Bb%3D%3D";
+  Request request;
+  request.target = target;
+  expect_answer(connect(server)->send(request, kPatience, {}), 200, "");
+  EXPECT_EQ(seen.get_future().get(), target);
+}
+
+TEST_P(TransportContract, ConnectionsAreReused) {
+  FaultyServer server(https(), [](Connection& connection) {
+    while (connection.read_request()) {
+      connection.answer(200, "again");
+    }
+  });
+  const auto transport = connect(server);
+  for (int i = 0; i < 50; ++i) {
+    expect_answer(transport->send({}, kPatience, {}), 200, "again");
+  }
+  EXPECT_LT(server.connections(), 10);  // not 1: an answer may be complete before its connection is idle
+}
+
+TEST_P(TransportContract, RedirectIsAnAnswerAndNothingIsSentElsewhere) {
+  FaultyServer other(https(), [](Connection& connection) { static_cast<void>(connection.read_request()); });
+  FaultyServer server(https(), [&](Connection& connection) {
+    static_cast<void>(connection.read_request());
+    connection.answer(307, "gone", "Location: " + other.url() + "/elsewhere\r\n");
+  });
+  expect_answer(connect(server)->send(patch("{}"), kPatience, {}), 307, "gone");
+  EXPECT_EQ(other.connections(), 0);
+}
+
+TEST_P(TransportContract, RetryAfterIsRead) {
+  FaultyServer server(https(), [](Connection& connection) {
+    while (auto request = connection.read_request()) {
+      connection.answer(429, "slow down", request->headers["x-answer-with"] + "\r\n");
+    }
+  });
+  const auto transport = connect(server);
+  const auto retry_after = [&](const std::string& header) {
+    Request request;
+    request.headers = {{"X-Answer-With", header}};
+    const auto result = transport->send(request, kPatience, {});
+    expect_answer(result, 429, "slow down");
+    return result->retry_after;
+  };
+  EXPECT_EQ(retry_after("Retry-After: 7"), 7s);
+  EXPECT_EQ(retry_after("retry-after: 0"), 0s);
+  EXPECT_EQ(retry_after("Retry-After: -1"), std::nullopt);
+  EXPECT_EQ(retry_after("Retry-After: 99999999999"), std::nullopt);
+  EXPECT_EQ(retry_after("Retry-After: Fri, 31 Dec 1999 23:59:59 GMT"), std::nullopt);
+  EXPECT_EQ(retry_after("X-Other: 1"), std::nullopt);
+}
+
+TEST_P(TransportContract, ManyCallsAtOnce) {
+  FaultyServer server(https(), [](Connection& connection) {
+    while (auto request = connection.read_request()) {
+      connection.answer(200, request->body);
+    }
+  });
+  const auto transport = connect(server);
+  std::vector<std::jthread> callers;
+  for (int caller = 0; caller < 16; ++caller) {
+    callers.emplace_back([&, caller] {
+      for (int i = 0; i < 25; ++i) {
+        const std::string body = std::to_string(caller) + ":" + std::to_string(i) + std::string(5000, '.');
+        expect_answer(transport->send(patch(body), kPatience, {}), 200, body);
+      }
+    });
+  }
+  callers.clear();
+  EXPECT_LE(server.connections(), 17);
+}
+
+TEST_P(TransportContract, ProxyIsUsed) {
+  std::promise<std::string> asked;
+  FaultyServer server(https(), [](Connection& connection) {
+    while (auto request = connection.read_request()) {
+      connection.answer(200, request->body);
+    }
+  });
+  FaultyServer proxy({.identity = std::nullopt, .client_authority = {}}, [&](Connection& connection) {
+    if (auto request = connection.read_request()) {
+      asked.set_value(request->method + " " + request->target);
+      connection.write("HTTP/1.1 200 Connection established\r\n\r\n");
+      connection.relay_to(server.port());
+    }
+  });
+  ClusterConfig config = config_for(server);
+  config.proxy_url = proxy.url();
+  const auto transport = make(config);
+  expect_answer(transport->send(patch("one"), kPatience, {}), 200, "one");
+  expect_answer(transport->send(patch("two"), kPatience, {}), 200, "two");
+  EXPECT_EQ(asked.get_future().get(), "CONNECT 127.0.0.1:" + std::to_string(server.port()));
+  EXPECT_EQ(proxy.connections(), 1);
+}
+
+TEST_P(TransportContract, ProxyThatRefusesIsNamed) {
+  FaultyServer server(https(), [](Connection&) {});
+  FaultyServer proxy({.identity = std::nullopt, .client_authority = {}}, [&](Connection& connection) {
+    static_cast<void>(connection.read_request());
+    connection.answer(403, "");
+  });
+  ClusterConfig config = config_for(server);
+  config.proxy_url = proxy.url();
+  expect_failure(make(config)->send({}, kPatience, {}), kUnreachable, "proxy");
+}
+
+// --- no connection
+
+TEST_P(TransportContract, RefusedConnectionIsUnreachable) {
+  ClusterConfig config;
+  config.server = "https://127.0.0.1:" + std::to_string(unused_port());
+  config.certificate_authority.data = cluster_ca().pem();
+  const Stopwatch time;
+  expect_failure(make(config)->send({}, kPatience, {}), kUnreachable, "connection refused");
+  EXPECT_LT(time.elapsed(), kPromptly);
+}
+
+TEST_P(TransportContract, UnknownNameIsUnreachable) {
+  ClusterConfig config;
+  config.server = "https://kubernetes.invalid:6443";
+  config.certificate_authority.data = cluster_ca().pem();
+  expect_failure(make(config)->send({}, kPatience, {}), kUnreachable, "cannot be resolved");
+}
+
+TEST_P(TransportContract, ConnectionThatNeverCompletesEndsAtTheDeadline) {
+  const DeafListener listener;
+  ClusterConfig config;
+  config.server = "https://127.0.0.1:" + std::to_string(listener.port());
+  config.certificate_authority.data = cluster_ca().pem();
+  const auto transport = make(config);
+  const Stopwatch time;
+  expect_failure(transport->send({}, 200ms, {}), kDeadline);
+  expect_failure(transport->stream({}, 200ms, {}, [](std::string_view) {}), kDeadline);
+  EXPECT_LT(time.elapsed(), 200ms + 200ms + kPromptly);
+}
+
+TEST_P(TransportContract, StopEndsAConnectionInTheMaking) {
+  std::promise<void> accepted;
+  FaultyServer server({.identity = server_identity(), .client_authority = {}, .handshake = false},
+                      [&](Connection& connection) {
+                        accepted.set_value();
+                        connection.wait_until_peer_closes();
+                      });
+  const auto transport = connect(server);
+  std::stop_source stop;
+  auto call =
+      std::async(std::launch::async, [&] { return transport->send({}, kPatience, stop.get_token()); });
+  accepted.get_future().wait();
+  const Stopwatch time;
+  stop.request_stop();
+  expect_failure(call.get(), kCancelled);
+  EXPECT_LT(time.elapsed(), kPromptly);
+}
+
+TEST_P(TransportContract, StopThatCameFirstSendsNothingMore) {
+  FaultyServer server(https(), [](Connection& connection) { connection.wait_until_peer_closes(); });
+  std::stop_source stop;
+  stop.request_stop();
+  expect_failure(connect(server)->send({}, kPatience, stop.get_token()), kCancelled);
+}
+
+// --- broken lines
+
+struct Cut {
+  const char* name;
+  std::function<void(Connection&)> before;
+};
+
+TEST_P(TransportContract, CutLineIsBrokenWhereverItIsCut) {
+  const Cut cuts[] = {
+      {"before the request", [](Connection&) {}},
+      {"before the status line", [](Connection& c) { static_cast<void>(c.read_request()); }},
+      {"in the status line",
+       [](Connection& c) {
+         static_cast<void>(c.read_request());
+         c.write("HTTP/1.1 2");
+       }},
+      {"in the headers",
+       [](Connection& c) {
+         static_cast<void>(c.read_request());
+         c.write("HTTP/1.1 200 OK\r\nContent-Length: 10\r\nX-Y");
+       }},
+      {"in the body",
+       [](Connection& c) {
+         static_cast<void>(c.read_request());
+         c.write("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n12345");
+       }},
+      {"in a body that ends with the connection",
+       [](Connection& c) {
+         static_cast<void>(c.read_request());
+         c.write("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n12345");
+       }},
+      {"between chunks",
+       [](Connection& c) {
+         static_cast<void>(c.read_request());
+         c.begin_chunked();
+         c.chunk("12345");
+       }},
+      {"in a chunk",
+       [](Connection& c) {
+         static_cast<void>(c.read_request());
+         c.begin_chunked();
+         c.write("a\r\n12345");
+       }},
+  };
+  for (const Cut& cut : cuts) {
+    SCOPED_TRACE(cut.name);
+    FaultyServer server(https(), [&](Connection& connection) {
+      cut.before(connection);
+      connection.cut();
+    });
+    const auto transport = connect(server);
+    expect_failure(transport->send(patch("{}"), kPatience, {}), kBroken);
+    expect_failure(transport->stream({}, kPatience, {}, [](std::string_view) {}), kBroken);
+  }
+}
+
+TEST_P(TransportContract, NonsenseIsBroken) {
+  for (const char* nonsense : {"220 smtp.example.org ESMTP\r\n\r\n",
+                               "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n\r\n",
+                               "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-2\r\n\r\n",
+                               "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n\r\n\r\n",
+                               "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffff\r\n\r\n"}) {
+    SCOPED_TRACE(nonsense);
+    FaultyServer server(https(), [&](Connection& connection) {
+      static_cast<void>(connection.read_request());
+      connection.write(nonsense);
+    });
+    const auto transport = connect(server);
+    expect_failure(transport->send({}, kPatience, {}), kBroken);
+    expect_failure(transport->stream({}, kPatience, {}, [](std::string_view) {}), kBroken);
+  }
+}
+
+TEST_P(TransportContract, DeadPooledConnectionIsReplacedForARequestWithABody) {
+  std::mutex mutex;
+  std::condition_variable changed;
+  int closed = 0;
+  FaultyServer server(https(), [&](Connection& connection) {
+    if (auto request = connection.read_request()) {
+      connection.answer(200, request->body);
+    }
+    connection.cut();
+    const std::lock_guard lock(mutex);
+    ++closed;
+    changed.notify_all();
+  });
+  const auto transport = connect(server);
+  const std::string body(200'000, 'x');
+  for (int i = 1; i <= 20; ++i) {  // nothing shows when a connection is idle, so that one round may miss it
+    expect_answer(transport->send(patch(body), kPatience, {}), 200, body);
+    std::unique_lock lock(mutex);
+    ASSERT_TRUE(changed.wait_for(lock, kPatience, [&] { return closed == i; }));
+  }
+}
+
+TEST_P(TransportContract, RestartedServerIsFoundAgainByManyCallers) {
+  std::latch served(4);
+  std::latch all_closed(4);
+  FaultyServer server(https(), [&](Connection& connection) {
+    auto request = connection.read_request();
+    if (connection.number() < 4) {
+      served.arrive_and_wait();  // four calls at once make four connections
+      connection.answer(200, "before");
+      connection.cut();
+      all_closed.count_down();
+      return;
+    }
+    while (request) {
+      connection.answer(200, "after");
+      request = connection.read_request();
+    }
+  });
+  const auto transport = connect(server);
+  for (const std::string expected : {"before", "after"}) {
+    std::vector<std::jthread> callers;
+    for (int i = 0; i < 4; ++i) {
+      callers.emplace_back(
+          [&] { expect_answer(transport->send(patch("{}"), kPatience, {}), 200, expected); });
+    }
+    callers.clear();
+    all_closed.wait();
+  }
+}
+
+// --- time
+
+TEST_P(TransportContract, SlowBytesDoNotMoveTheDeadline) {
+  FaultyServer server(https(), [](Connection& connection) {
+    static_cast<void>(connection.read_request());
+    connection.write("HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n");
+    while (!connection.peer_closes_within(10ms) && connection.write("x")) {
+    }
+  });
+  const Stopwatch time;
+  expect_failure(connect(server)->send({}, 400ms, {}), kDeadline, "no complete answer");
+  EXPECT_GE(time.elapsed(), 400ms);
+  EXPECT_LT(time.elapsed(), 400ms + kPromptly);
+}
+
+TEST_P(TransportContract, SlowChunksDoNotMoveTheDeadline) {
+  FaultyServer server(https(), [](Connection& connection) {
+    static_cast<void>(connection.read_request());
+    connection.begin_chunked();
+    while (!connection.peer_closes_within(10ms) && connection.chunk("x")) {
+    }
+  });
+  const Stopwatch time;
+  expect_failure(connect(server)->send({}, 400ms, {}), kDeadline);
+  EXPECT_LT(time.elapsed(), 400ms + kPromptly);
+}
+
+TEST_P(TransportContract, StreamOfSlowChunksLivesLongerThanItsIdleLimit) {
+  FaultyServer server(https(), [](Connection& connection) {
+    static_cast<void>(connection.read_request());
+    connection.begin_chunked();
+    for (int i = 0; i < 12 && !connection.peer_closes_within(100ms); ++i) {
+      connection.chunk("x");
+    }
+    connection.end_chunked();
+  });
+  std::string received;
+  const auto result =
+      connect(server)->stream({}, 800ms, {}, [&](std::string_view bytes) { received += bytes; });
+  expect_answer(result, 200, "");
+  EXPECT_EQ(received, std::string(12, 'x'));
+}
+
+TEST_P(TransportContract, SilentStreamEndsAtItsIdleLimit) {
+  FaultyServer server(https(), [](Connection& connection) {
+    static_cast<void>(connection.read_request());
+    connection.begin_chunked();
+    connection.chunk("first");
+    connection.wait_until_peer_closes();
+  });
+  std::string received;
+  const Stopwatch time;
+  const auto result =
+      connect(server)->stream({}, 300ms, {}, [&](std::string_view bytes) { received += bytes; });
+  expect_failure(result, kDeadline, "no byte in 300 ms");
+  EXPECT_EQ(received, "first");
+  EXPECT_GE(time.elapsed(), 300ms);
+  EXPECT_LT(time.elapsed(), 300ms + kPromptly);
+}
+
+TEST_P(TransportContract, StreamWithoutAStatusEndsBeforeItsIdleLimit) {
+  FaultyServer server(https(), [](Connection& connection) { connection.wait_until_peer_closes(); });
+  const Stopwatch time;
+  const auto transport = connect(server, {.stream_head = 200ms});
+  expect_failure(transport->stream({}, kPatience, {}, [](std::string_view) {}), kDeadline);
+  EXPECT_LT(time.elapsed(), kPromptly);
+}
+
+TEST_P(TransportContract, TimeSpentByTheReceiverIsNotSilence) {
+  std::promise<void> go_on;
+  FaultyServer server(https(), [&](Connection& connection) {
+    static_cast<void>(connection.read_request());
+    connection.begin_chunked();
+    connection.chunk("a");
+    connection.chunk("b");
+    connection.end_chunked();
+  });
+  std::string received;
+  auto never = go_on.get_future();
+  const auto result = connect(server)->stream({}, 200ms, {}, [&](std::string_view bytes) {
+    if (received.empty()) {
+      never.wait_for(500ms);  // busy, longer than the limit
+    }
+    received += bytes;
+  });
+  expect_answer(result, 200, "");
+  EXPECT_EQ(received, "ab");
+}
+
+TEST_P(TransportContract, StopEndsAWaitingCall) {
+  std::promise<void> asked;
+  FaultyServer server(https(), [&](Connection& connection) {
+    static_cast<void>(connection.read_request());
+    asked.set_value();
+    connection.wait_until_peer_closes();
+  });
+  const auto transport = connect(server);
+  std::stop_source stop;
+  auto call =
+      std::async(std::launch::async, [&] { return transport->send({}, kPatience, stop.get_token()); });
+  asked.get_future().wait();
+  const Stopwatch time;
+  stop.request_stop();
+  expect_failure(call.get(), kCancelled);
+  EXPECT_LT(time.elapsed(), 200ms);
+}
+
+TEST_P(TransportContract, StopEndsAWaitingStream) {
+  FaultyServer server(https(), [&](Connection& connection) {
+    static_cast<void>(connection.read_request());
+    connection.begin_chunked();
+    connection.chunk("first");
+    connection.wait_until_peer_closes();
+  });
+  const auto transport = connect(server);
+  std::stop_source stop;
+  std::promise<void> received;
+  auto call = std::async(std::launch::async, [&] {
+    return transport->stream({}, kPatience, stop.get_token(),
+                             [&](std::string_view) { received.set_value(); });
+  });
+  received.get_future().wait();
+  const Stopwatch time;
+  stop.request_stop();
+  expect_failure(call.get(), kCancelled);
+  EXPECT_LT(time.elapsed(), 200ms);
+}
+
+TEST_P(TransportContract, StopFromTheReceiverEndsABusyStream) {
+  FaultyServer server(https(), [&](Connection& connection) {
+    static_cast<void>(connection.read_request());
+    connection.begin_chunked();
+    while (connection.chunk(std::string(1000, 'x'))) {
+    }
+  });
+  std::stop_source stop;
+  int pieces = 0;
+  const auto result = connect(server)->stream({}, kPatience, stop.get_token(), [&](std::string_view) {
+    if (++pieces == 3) {
+      stop.request_stop();
+    }
+  });
+  expect_failure(result, kCancelled);
+  EXPECT_EQ(pieces, 3);
+}
+
+// --- size
+
+TEST_P(TransportContract, AnswerOverTheLimitIsRefusedAndItsConnectionNotUsedAgain) {
+  FaultyServer server(https(), [&](Connection& connection) {
+    while (connection.read_request()) {
+      switch (connection.number()) {
+        case 0:
+          connection.answer(200, std::string(1001, 'x'));
+          break;
+        case 1:
+          connection.begin_chunked();
+          connection.chunk(std::string(600, 'x'));
+          connection.chunk(std::string(600, 'x'));
+          connection.end_chunked();
+          break;
+        case 2:
+          connection.begin_chunked();
+          while (connection.chunk(std::string(100, 'x'))) {
+          }
+          break;
+        default:
+          connection.answer(200, std::string(1000, 'x'));
+      }
+    }
+  });
+  const auto transport = connect(server, {.body_size = 1000});
+  for (int i = 0; i < 3; ++i) {
+    expect_failure(transport->send({}, kPatience, {}), kTooLarge, "larger than 1000 bytes");
+  }
+  expect_answer(transport->send({}, kPatience, {}), 200, std::string(1000, 'x'));
+  EXPECT_EQ(server.connections(), 4);
+}
+
+// --- streams
+
+TEST_P(TransportContract, StreamOfFiftyMegabytesArrivesWholeInBoundedMemory) {
+  constexpr std::size_t kTotal = 50'000'000;
+  FaultyServer server(https(), [&](Connection& connection) {
+    static_cast<void>(connection.read_request());
+    connection.begin_chunked();
+    std::size_t sent = 0;
+    for (std::size_t piece = 1; sent < kTotal; piece = (piece * 7 + 3) % 100'003 + 1) {
+      std::string bytes(std::min(piece, kTotal - sent), '\0');
+      for (char& byte : bytes) {
+        byte = nth_byte(sent++);
+      }
+      if (!connection.chunk(bytes)) {
+        return;
+      }
+    }
+    connection.end_chunked();
+  });
+  const auto transport = connect(server);
+  const std::size_t before = resident_bytes();
+  std::size_t most = before;
+  std::size_t received = 0;
+  std::size_t pieces = 0;
+  bool in_order = true;
+  const auto result = transport->stream({}, kPatience, {}, [&](std::string_view bytes) {
+    in_order =
+        in_order && std::ranges::all_of(bytes, [&](char byte) { return byte == nth_byte(received++); });
+    if (++pieces % 64 == 0) {
+      most = std::max(most, resident_bytes());
+    }
+  });
+  expect_answer(result, 200, "");
+  EXPECT_EQ(received, kTotal);
+  EXPECT_TRUE(in_order);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+  EXPECT_LT(most - before, 16'000'000U);
+#endif
+}
+
+TEST_P(TransportContract, BusyReceiverHoldsTheServerBack) {
+  std::promise<void> all_sent;
+  FaultyServer server(https(), [&](Connection& connection) {
+    static_cast<void>(connection.read_request());
+    connection.begin_chunked();
+    const std::string chunk(50'000, 'x');
+    for (int i = 0; i < 1000; ++i) {
+      connection.chunk(chunk);
+    }
+    connection.end_chunked();
+    all_sent.set_value();
+  });
+  auto sent = all_sent.get_future();
+  std::size_t received = 0;
+  const auto result = connect(server)->stream({}, kPatience, {}, [&](std::string_view bytes) {
+    if (received == 0) {
+      EXPECT_EQ(sent.wait_for(500ms), std::future_status::timeout) << "50 MB went somewhere";
+    }
+    received += bytes.size();
+  });
+  expect_answer(result, 200, "");
+  EXPECT_EQ(received, 50'000'000U);
+}
+
+TEST_P(TransportContract, BytesAreDeliveredOnTheCallersThread) {
+  FaultyServer server(https(), [&](Connection& connection) {
+    static_cast<void>(connection.read_request());
+    connection.begin_chunked();
+    connection.chunk("x");
+    connection.end_chunked();
+  });
+  std::thread::id deliverer;
+  const auto result = connect(server)->stream(
+      {}, kPatience, {}, [&](std::string_view) { deliverer = std::this_thread::get_id(); });
+  expect_answer(result, 200, "");
+  EXPECT_EQ(deliverer, std::this_thread::get_id());
+}
+
+TEST_P(TransportContract, StreamAnsweredWithAnErrorGivesStatusAndStartOfTheBody) {
+  FaultyServer server(https(), [&](Connection& connection) {
+    while (auto request = connection.read_request()) {
+      if (request->target == "/expired") {
+        connection.answer(410, R"({"kind":"Status","code":410})");
+      } else if (request->target == "/busy") {
+        connection.answer(503, std::string(100'000, 'x'), "Retry-After: 2\r\n");
+      } else {
+        connection.begin_chunked(500);
+        while (connection.chunk(std::string(300, 'x'))) {
+        }
+      }
+    }
+  });
+  const auto transport = connect(server, {.stream_error_size = 1000});
+  const auto ask = [&](const std::string& target) {
+    Request request;
+    request.target = target;
+    return transport->stream(request, kPatience, {},
+                             [](std::string_view) { ADD_FAILURE() << "bytes of an error delivered"; });
+  };
+  expect_answer(ask("/expired"), 410, R"({"kind":"Status","code":410})");
+  const auto busy = ask("/busy");
+  expect_answer(busy, 503, std::string(1000, 'x'));
+  EXPECT_EQ(busy->retry_after, 2s);
+  expect_answer(ask("/endless"), 500, std::string(1000, 'x'));
+}
+
+TEST_P(TransportContract, EmptyStreamEndsWell) {
+  FaultyServer server(https(), [&](Connection& connection) {
+    static_cast<void>(connection.read_request());
+    connection.begin_chunked();
+    connection.end_chunked();
+  });
+  expect_answer(connect(server)->stream({}, kPatience, {}, [](std::string_view) {}), 200, "");
+}
+
+TEST_P(TransportContract, EndOfTheTransportIsQuickAfterCancelledCalls) {
+  FaultyServer server(https(), [](Connection& connection) { connection.wait_until_peer_closes(); });
+  auto transport = connect(server);
+  for (int i = 0; i < 20; ++i) {
+    expect_failure(transport->send(patch("{}"), 10ms, {}), kDeadline);
+  }
+  const Stopwatch time;
+  transport.reset();
+  EXPECT_LT(time.elapsed(), kPromptly);
+}
+
+}  // namespace
+}  // namespace sessmtp::kube::testing

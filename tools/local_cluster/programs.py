@@ -1,0 +1,112 @@
+"""The programs of a cluster, built once per machine from the Go modules pinned beside this folder."""
+
+import fcntl
+import hashlib
+import os
+import re
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import BINARIES, Failure, last_lines, say
+from .processes import dies_with_us, pidfd
+
+TOOLS = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program of a pinned module. Another one is a `tool` line in its go.mod and a row in PROGRAMS."""
+    name: str
+    package: str
+    folder: str  # in tools/, with go.mod and go.sum
+    module: str  # the one whose version is the program's
+    usually: str  # how long its first build takes on two cores
+
+    @property
+    def version(self) -> str:
+        return re.search(rf"\t{re.escape(self.module)} (v\S+)", (TOOLS / self.folder / "go.mod").read_text())[1]
+
+    @property
+    def flags(self) -> list[str]:
+        """Kubernetes learns its version from the linker; else it says v0.0.0, in its clients' names too."""
+        major, minor, _ = self.version.removeprefix("v").split(".", 2)
+        stamp = {"component-base/version.gitVersion": self.version, "client-go/pkg/version.gitVersion": self.version,
+                 "component-base/version.gitMajor": major, "component-base/version.gitMinor": minor}
+        ldflags = "-s -w" + "".join(f" -X k8s.io/{variable}={value}" for variable, value in stamp.items())
+        return ["-mod=readonly", "-trimpath", "-ldflags", ldflags]
+
+    def path(self) -> Path:
+        """Where the program is, or will be once it is built."""
+        if given := os.environ.get("KUBEBUILDER_ASSETS"):
+            if os.access(path := Path(given).absolute() / self.name, os.X_OK):
+                return path
+        sources = [(TOOLS / self.folder / file).read_bytes() for file in ("go.mod", "go.sum")]
+        key = hashlib.sha256(b"\0".join([*sources, *map(str.encode, self.flags)])).hexdigest()[:12]
+        return BINARIES / f"{self.name}-{self.version}-{key}" / self.name
+
+    def build(self) -> Path:
+        """Builds the program if need be: one process at a time, and whole or not at all."""
+        if (path := self.path()).exists():
+            return path
+        BINARIES.mkdir(parents=True, exist_ok=True)
+        with open(BINARIES / ".lock", "w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                say("waiting for another build of these programs to end")
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            if path.exists():
+                return path
+            for stale in BINARIES.glob(".building-*"):  # of a build that was killed: we hold the lock
+                shutil.rmtree(stale)
+            with tempfile.TemporaryDirectory(prefix=".building-", dir=BINARIES) as workshop:
+                built = Path(workshop) / path.parent.name
+                built.mkdir()
+                self.go_build(built / self.name, workshop)
+                built.rename(path.parent)
+        return path
+
+    def go_build(self, output: Path, workshop: str) -> None:
+        if not shutil.which("go"):
+            raise Failure(f"building {self.name} needs Go 1.24 or newer, and no `go` is on the PATH")
+        what = f"building {self.name} {self.version}"
+        say(f"{what} from Go modules, {self.usually}, once per machine")
+        began, tty = time.monotonic(), sys.stderr.isatty()
+        with tempfile.TemporaryFile() as log:
+            go = subprocess.Popen(["go", "build", *self.flags, "-o", output, self.package], cwd=TOOLS / self.folder,
+                                  env=os.environ | {"CGO_ENABLED": "0", "GOWORK": "off", "GOTMPDIR": workshop},
+                                  stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                  process_group=0, preexec_fn=dies_with_us(signal.SIGKILL))
+            try:
+                with pidfd(go.pid) as ended:
+                    while not select.select([ended], [], [], 1 if tty else 30)[0]:
+                        print(f"  {what}: {time.monotonic() - began:.0f} s", end="\r" if tty else "\n",
+                              file=sys.stderr, flush=True)
+            except BaseException:
+                os.killpg(go.pid, signal.SIGKILL)  # the compilers too; what they wrote goes with the workshop
+                raise
+            finally:
+                status = go.wait()
+            log.seek(0)
+            if status:
+                raise Failure(f"{what} failed:\n{last_lines(log.read())}")
+        say(f"  built in {time.monotonic() - began:.0f} s" + " " * 40 * tty)
+
+
+def kubernetes(name: str, usually: str) -> Program:
+    return Program(name, f"k8s.io/kubernetes/cmd/{name}", "kubernetes", "k8s.io/kubernetes", usually)
+
+
+PROGRAMS = (
+    Program("etcd", "go.etcd.io/etcd/server/v3", "etcd", "go.etcd.io/etcd/server/v3", "about a minute"),
+    kubernetes("kube-apiserver", "about 4 minutes"),
+    kubernetes("kube-controller-manager", "about a minute"),
+    kubernetes("kubectl", "about half a minute"),
+)
