@@ -5,13 +5,11 @@
 #include <pplx/threadpool.h>
 #include <sys/socket.h>
 
-#include <charconv>
-#include <climits>
-#include <condition_variable>
 #include <mutex>
 #include <optional>
 #include <utility>
 
+#include "kube/cpprest_call.h"
 #include "kube/tls_policy.h"
 
 // The library's ways that shape this file (cpprestsdk 2.10.18, http_client_asio.cpp):
@@ -26,28 +24,17 @@ namespace sessmtp::kube {
 namespace {
 
 namespace http = web::http;
-namespace streams = concurrency::streams;
 using Instant = std::chrono::steady_clock::time_point;
 
 // Above every deadline of ours; ends what a silent proxy leaves behind.
 constexpr std::chrono::minutes kLibraryTimeout{30};
-// How long a cancelled call waits for the library to let go of its connection: usually microseconds,
-// but a name lookup cannot be interrupted.
-constexpr std::chrono::milliseconds kLetGo{500};
+// A name lookup, that is; everything else ends at once.
 constexpr std::chrono::seconds kShutdown{10};
 // Idle time, probe interval and number of probes; what was sent must be acknowledged in the time of all.
 constexpr int kKeepAliveIdle = 30;
 constexpr int kKeepAliveInterval = 10;
 constexpr int kKeepAliveProbes = 3;
 constexpr unsigned kUserTimeoutMs = 60'000;
-
-// Set while the calling thread starts a request: an SSL context is made there only for a new connection.
-thread_local bool* t_new_connection = nullptr;
-
-// The library reports by exceptions, so this is how its callbacks tell it that something is wrong.
-struct SetupFailed : std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
 
 using Socket = boost::asio::ip::tcp::socket;
 
@@ -78,266 +65,6 @@ void note_socket(http::client::native_handle handle) {
 void tune_connected(SSL* ssl) {
   if (auto* socket = static_cast<Socket*>(SSL_get_ex_data(ssl, socket_slot()))) {
     tune(*socket);
-  }
-}
-
-// How many calls the library has not finished yet.
-class Pending {
- public:
-  void add() {
-    const std::lock_guard lock(mutex_);
-    ++count_;
-  }
-  void remove() {
-    const std::lock_guard lock(mutex_);
-    --count_;
-    none_.notify_all();
-  }
-  void wait_for_none(std::chrono::seconds at_most) {
-    std::unique_lock lock(mutex_);
-    none_.wait_for(lock, at_most, [this] { return count_ == 0; });
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable none_;
-  int count_ = 0;
-};
-
-struct Head {
-  int status = 0;
-  std::optional<std::chrono::seconds> retry_after;
-  std::uint64_t content_length = 0;  // 0: not told
-};
-
-struct Failure {
-  std::string text;
-  int code = 0;
-  bool ours = false;  // the text is a sentence of ours, about TLS
-};
-
-Failure failure_of(std::exception_ptr exception) {
-  try {
-    std::rethrow_exception(std::move(exception));
-  } catch (const SetupFailed& e) {
-    return {e.what(), 0, true};
-  } catch (const http::http_exception& e) {
-    return {e.what(), e.error_code().value()};
-  } catch (const std::exception& e) {
-    return {e.what()};
-  } catch (...) {
-    return {"unknown exception"};
-  }
-}
-
-// One request under way, shared by the caller's thread and the library's. The library reports head,
-// pieces and end; the caller waits for them and answers each piece, or gives up.
-class Call {
- public:
-  enum class Event : std::uint8_t { kStopped, kTimeout, kHead, kPiece, kEnd };
-
-  explicit Call(std::shared_ptr<Pending> pending) : pending_(std::move(pending)) { pending_->add(); }
-
-  // --- on the library's threads; none of these waits
-
-  void head(Head head) {
-    const std::lock_guard lock(mutex_);
-    head_ = head;
-    changed_.notify_all();
-  }
-
-  // The library keeps the bytes where they are until the task is done, and reads no further.
-  pplx::task<std::size_t> piece(const char* data, std::size_t size) {
-    const std::lock_guard lock(mutex_);
-    // The library reads chunk sizes into an int: negative ones arrive here as huge.
-    if (given_up_ || size > INT_MAX) {
-      return pplx::task_from_exception<std::size_t>(http::http_exception("Invalid chunk"));
-    }
-    piece_ = std::string_view(data, size);
-    taken_ = pplx::task_completion_event<std::size_t>();
-    changed_.notify_all();
-    return pplx::create_task(taken_);
-  }
-
-  void end(std::optional<Failure> failure) {
-    {
-      const std::lock_guard lock(mutex_);
-      ended_ = true;
-      failure_ = std::move(failure);
-      changed_.notify_all();
-    }
-    pending_->remove();
-  }
-
-  // --- on the caller's thread
-
-  Event wait(Instant deadline, const std::stop_token& stop) {
-    std::unique_lock lock(mutex_);
-    const bool news = changed_.wait_until(lock, stop, deadline, [this] { return has_news(); });
-    const bool complete = ended_ && !(head_ && !head_given_);
-    if (stop.stop_requested() && !complete) {
-      return Event::kStopped;
-    }
-    if (!news || (!complete && std::chrono::steady_clock::now() >= deadline)) {
-      return Event::kTimeout;
-    }
-    if (head_ && !head_given_) {
-      head_given_ = true;
-      return Event::kHead;
-    }
-    return piece_ ? Event::kPiece : Event::kEnd;
-  }
-
-  [[nodiscard]] bool head_seen() const { return head_given_; }
-  [[nodiscard]] const Head& head() const { return *head_; }                         // after kHead
-  [[nodiscard]] std::string_view piece() const { return *piece_; }                  // after kPiece
-  [[nodiscard]] const std::optional<Failure>& failure() const { return failure_; }  // after kEnd
-
-  // Lets the library go on after a piece.
-  void take() {
-    std::unique_lock lock(mutex_);
-    const std::size_t size = std::exchange(piece_, std::nullopt)->size();
-    const auto taken = std::exchange(taken_, {});
-    lock.unlock();
-    taken.set(size);
-  }
-
-  // Closes the connection if the call has not ended. Never on a thread of the library: cancelling from
-  // a callback can dead-lock (cpprestsdk#481).
-  void give_up() {
-    {
-      const std::lock_guard lock(mutex_);
-      if (ended_) {
-        return;
-      }
-      given_up_ = true;
-    }
-    cancellation_.cancel();
-    std::unique_lock lock(mutex_);
-    if (std::exchange(piece_, std::nullopt)) {
-      const auto taken = std::exchange(taken_, {});
-      lock.unlock();
-      taken.set_exception(http::http_exception("Given up"));
-      lock.lock();
-    }
-    changed_.wait_for(lock, kLetGo, [this] { return ended_; });
-  }
-
-  [[nodiscard]] pplx::cancellation_token token() const { return cancellation_.get_token(); }
-
-  bool new_connection = false;  // set by the caller's thread before it waits
-
- private:
-  [[nodiscard]] bool has_news() const { return (head_ && !head_given_) || (head_given_ && piece_) || ended_; }
-
-  const std::shared_ptr<Pending> pending_;
-  pplx::cancellation_token_source cancellation_;
-  std::mutex mutex_;
-  std::condition_variable_any changed_;
-  std::optional<Head> head_;
-  bool head_given_ = false;
-  std::optional<std::string_view> piece_;
-  pplx::task_completion_event<std::size_t> taken_;
-  bool ended_ = false;
-  bool given_up_ = false;
-  std::optional<Failure> failure_;
-};
-
-// The end of a response stream: write-only, and each write waits for the caller.
-class Sink final : public streams::details::streambuf_state_manager<std::uint8_t> {
- public:
-  explicit Sink(std::shared_ptr<Call> call)
-      : streambuf_state_manager(std::ios_base::out), call_(std::move(call)) {}
-
-  bool can_seek() const override { return false; }
-  bool has_size() const override { return false; }
-  std::size_t buffer_size(std::ios_base::openmode) const override { return 0; }
-  void set_buffer_size(std::size_t, std::ios_base::openmode) override {}
-  std::size_t in_avail() const override { return 0; }
-  pos_type getpos(std::ios_base::openmode) const override { return pos_type(-1); }
-  pos_type seekpos(pos_type, std::ios_base::openmode) override { return pos_type(-1); }
-  pos_type seekoff(off_type, std::ios_base::seekdir, std::ios_base::openmode) override {
-    return pos_type(-1);
-  }
-  bool acquire(std::uint8_t*&, std::size_t&) override { return false; }
-  void release(std::uint8_t*, std::size_t) override {}
-
- private:
-  pplx::task<std::size_t> _putn(const std::uint8_t* data, std::size_t size) override {
-    return call_->piece(reinterpret_cast<const char*>(data), size);
-  }
-  pplx::task<bool> _sync() override { return pplx::task_from_result(true); }
-
-  // The library writes by _putn alone.
-  pplx::task<int_type> _putc(std::uint8_t) override { return none(); }
-  pplx::task<int_type> _bumpc() override { return none(); }
-  int_type _sbumpc() override { return traits::eof(); }
-  pplx::task<int_type> _getc() override { return none(); }
-  int_type _sgetc() override { return traits::eof(); }
-  pplx::task<int_type> _nextc() override { return none(); }
-  pplx::task<int_type> _ungetc() override { return none(); }
-  pplx::task<std::size_t> _getn(std::uint8_t*, std::size_t) override {
-    return pplx::task_from_result<std::size_t>(0);
-  }
-  std::size_t _scopy(std::uint8_t*, std::size_t) override { return 0; }
-  std::uint8_t* _alloc(std::size_t) override { return nullptr; }
-  void _commit(std::size_t) override {}
-  static pplx::task<int_type> none() { return pplx::task_from_result<int_type>(traits::eof()); }
-
-  const std::shared_ptr<Call> call_;
-};
-
-Head head_of(const http::http_response& response) {
-  Head head;
-  head.status = response.status_code();
-  head.content_length = response.headers().content_length();
-  const auto found = response.headers().find("Retry-After");
-  if (found != response.headers().end()) {
-    const std::string& text = found->second;
-    std::uint32_t seconds = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
-    if (error == std::errc() && end == text.data() + text.size()) {
-      head.retry_after = std::chrono::seconds(seconds);
-    }
-  }
-  return head;
-}
-
-void start(http::client::http_client& client, const Request& request, const std::shared_ptr<Call>& call) {
-  try {
-    http::http_request message(request.method);
-    message.set_request_uri(web::uri(request.target));
-    if (!request.body.empty()) {
-      message.set_body(request.body, std::string());  // a copy: a call given up may outlive its caller
-    }
-    for (const auto& [name, value] : request.headers) {
-      message.headers()[name] = value;
-    }
-    message.set_response_stream(
-        streams::ostream(streams::streambuf<std::uint8_t>(std::make_shared<Sink>(call))));
-
-    t_new_connection = &call->new_connection;
-    pplx::task<http::http_response> answer = client.request(message, call->token());
-    t_new_connection = nullptr;
-    answer.then([call](pplx::task<http::http_response> headers_read) {
-      try {
-        http::http_response response = headers_read.get();
-        call->head(head_of(response));
-        response.content_ready().then([call](pplx::task<http::http_response> body_read) {
-          try {
-            body_read.get();
-            call->end(std::nullopt);
-          } catch (...) {
-            call->end(failure_of(std::current_exception()));
-          }
-        });
-      } catch (...) {
-        call->end(failure_of(std::current_exception()));
-      }
-    });
-  } catch (...) {
-    t_new_connection = nullptr;
-    call->end(failure_of(std::current_exception()));
   }
 }
 
@@ -412,10 +139,13 @@ class CpprestTransport final : public Transport {
     const OnBytes* on_bytes;  // of a stream
   };
 
-  Result<Response, TransportError> run(Pool& pool, Request request, const Terms& terms) {
+  Result<Response, TransportError> run(Pool& pool, const Request& asked, const Terms& terms) {
+    std::optional<Request> named;
     if (!host_header_.empty()) {
-      request.headers.emplace_back("Host", host_header_);
+      named = asked;
+      named->headers.emplace_back("Host", host_header_);
     }
+    const Request& request = named ? *named : asked;
     auto client = pool.client();
     for (bool again = false;; again = true) {
       const auto call = std::make_shared<Call>(pending_);
@@ -424,10 +154,10 @@ class CpprestTransport final : public Transport {
         Call& call;
         ~Guard() { call.give_up(); }
       } guard{*call};
-      start(*client, request, call);
+      Call::start(call, *client, request);
       Result<Response, TransportError> result = receive(*call, terms, begin);
       const bool dead_connection = !result && result.error().kind == TransportFailure::kBroken &&
-                                   !call->head_seen() && !call->new_connection;
+                                   !call->head_seen() && !call->on_new_connection();
       if (!dead_connection || again) {
         return result;
       }
@@ -500,7 +230,7 @@ class CpprestTransport final : public Transport {
   }
 
   // The stage is what the library's constant texts say reliably; the reason is ours where we have one.
-  [[nodiscard]] std::unexpected<TransportError> explain(const Failure& failure, Instant begin) const {
+  [[nodiscard]] std::unexpected<TransportError> explain(const Call::Failure& failure, Instant begin) const {
     const auto stage = [&failure](std::string_view text) {
       return failure.text.find(text) != std::string::npos;
     };
@@ -617,9 +347,7 @@ Result<std::unique_ptr<Transport>> make_cpprest_transport(const ClusterConfig& c
     options.set_validate_certificates(!config.insecure_skip_tls_verify);
     options.set_tlsext_sni_enabled(!is_ip_literal(server.name));
     options.set_ssl_context_callback([tls](boost::asio::ssl::context& context) {
-      if (t_new_connection != nullptr) {
-        *t_new_connection = true;
-      }
+      Call::note_new_connection();
       if (const Result<void> done = tls->apply(context.native_handle()); !done) {
         throw SetupFailed(done.error().message);
       }

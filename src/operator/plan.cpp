@@ -292,9 +292,13 @@ class Planner {
               .rotated = status_.target.has_value() && !same_key,
               .key_since = same_key ? *status_.key_since : now};
     }
-    // With source and spec as they were, a pair that differs is somebody's edit of the target.
+    // With source and spec as they were, a pair that differs is somebody's edit of the target; and so it
+    // is when the target was touched while the key id stayed the same.
     const bool source_is_new = status_.source != source_version_ || !spec_is_observed(credential_);
-    const bool rotated = source_is_new && !api::holds_pair_of(*live, key);
+    const bool same_id = live->data.contains(api::kUsernameKey) &&
+                         live->data.at(api::kUsernameKey).equals(key.access_key_id);
+    const bool edited = same_id && status_.target && status_.target != version_of(*live);
+    const bool rotated = source_is_new && !edited && !api::holds_pair_of(*live, key);
     const auto annotated = parse_rfc3339(live->meta.annotation(api::kKeySinceAnnotation));
     return {.creating = false,
             .rotated = rotated && ownership == Ownership::kOurs,

@@ -14,10 +14,11 @@ asks for `own_controller`, which stops the shared one for as long as the test ru
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
+
 from harness import OPERATOR, Cluster, Controller, World, unique
 
 
@@ -56,11 +57,15 @@ def no_controller(shared_controller: Controller) -> None:
 
 
 @pytest.fixture
-def own_controller(no_controller: None, cluster: Cluster, tmp_path: Path) -> Iterator[Callable[..., Controller]]:
+def own_controller(
+    no_controller: None, cluster: Cluster, tmp_path: Path
+) -> Iterator[Callable[..., Controller]]:
     """Makes controllers with other flags, for another user or another cluster; the shared one is stopped."""
     made: list[Controller] = []
 
-    def make(*args: str, user: str = OPERATOR, of: Cluster = cluster, kubeconfig: Path | None = None) -> Controller:
+    def make(
+        *args: str, user: str = OPERATOR, of: Cluster = cluster, kubeconfig: Path | None = None
+    ) -> Controller:
         kubeconfig = kubeconfig or of.kubeconfig_of(user, tmp_path)
         made.append(Controller(kubeconfig, tmp_path / f"log-{len(made)}", *args))
         return made[-1].start()
@@ -99,11 +104,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[pytest.TestReport]:
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """A failure shows what the controllers logged during the test."""
     report = yield
     if report.failed:
         for controller in Controller.all:
-            if tail := controller.log(since := log_sizes.get(controller, 0)):
-                report.sections.append((f"controller log {controller.log_file}", controller.tail(since)))
+            since = log_sizes.get(controller, 0)
+        if controller.log_size() > since:
+            report.sections.append((f"controller log {controller.log_file}", controller.tail(since)))
     return report

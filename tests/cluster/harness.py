@@ -9,14 +9,14 @@ import secrets
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import yaml
-from kube import Api, Object
 
+from kube import Api, Object
 from oracle import Key, plain
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,17 +26,21 @@ OPERATOR = "ses-smtp-operator-test"  # the user that the controller under test i
 MANAGER = "ses-smtp-operator"
 REGION = "eu-west-1"
 
-STALLED = {  # reasons that need a person; all others pass by themselves
-    "SourceKeysNotFound", "SourceKeysAmbiguous", "SourceValueEmpty", "TemporaryCredentials", "AlreadyDerivedPassword",
-    "SourceKeysSwapped", "NotAnAccessKeyId", "SourceValueMalformed", "SourceValueDoubleEncoded", "SourceIsTarget",
-    "RegionMissing", "RegionInvalid", "EndpointUnknown", "TargetConflict", "TargetImmutable", "TargetTypeImmutable",
+# Reasons that need a person; all others pass by themselves.
+STALLED = {
+    "SourceKeysNotFound", "SourceKeysAmbiguous", "SourceValueEmpty", "TemporaryCredentials",
+    "AlreadyDerivedPassword", "SourceKeysSwapped", "NotAnAccessKeyId", "SourceValueMalformed",
+    "SourceValueDoubleEncoded", "SourceIsTarget", "RegionMissing", "RegionInvalid", "EndpointUnknown",
+    "TargetConflict", "TargetImmutable", "TargetTypeImmutable",
 }  # fmt: skip
 NORMAL = {"Synced", "Rotated", "TargetRepaired", "Adopted"}  # events; all others are warnings
 
 T = TypeVar("T")
 
 
-def wait_for(what: str, probe: Callable[[], T | None], seconds: float = 15, detail: Callable[[], str] = str) -> T:
+def wait_for(
+    what: str, probe: Callable[[], T | None], seconds: float = 15, detail: Callable[[], str] = str
+) -> T:
     """The probe's first answer that is true. Asks again at short intervals until the time is over."""
     deadline = time.monotonic() + seconds
     while True:
@@ -106,9 +110,20 @@ class Cluster:
         path.chmod(0o600)
         return path
 
-    def kubectl(self, *args: Any, check: bool = True, text: str | None = None) -> subprocess.CompletedProcess[str]:
-        cache = self.kubeconfig.parent / "kubectl-cache"  # the usual one would know other clusters of the same port
-        command = [self.info["kubectl"], "--kubeconfig", self.kubeconfig, "--cache-dir", cache, *map(str, args)]
+    def kubectl(
+        self, *args: Any, check: bool = True, text: str | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        cache = (
+            self.kubeconfig.parent / "kubectl-cache"
+        )  # the usual one would know other clusters of the same port
+        command = [
+            self.info["kubectl"],
+            "--kubeconfig",
+            self.kubeconfig,
+            "--cache-dir",
+            cache,
+            *map(str, args),
+        ]
         done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=60, check=False)
         if check:
             assert done.returncode == 0, f"kubectl {' '.join(map(str, args))}: {done.stderr}"
@@ -138,7 +153,9 @@ class Cluster:
 
     @staticmethod
     def _tool(*args: str) -> str:
-        done = subprocess.run([LOCAL_CLUSTER, *args], capture_output=True, text=True, timeout=120, check=False)
+        done = subprocess.run(
+            [LOCAL_CLUSTER, *args], capture_output=True, text=True, timeout=120, check=False
+        )
         assert done.returncode == 0, f"local-cluster {' '.join(args)}: {done.stderr}"
         return done.stdout
 
@@ -179,10 +196,17 @@ class Controller:
     def start(self) -> "Controller":
         assert not self.running
         assert BINARY.exists(), f"{BINARY} does not exist: build it, or name another one by SESSMTP_BIN"
-        environment = {name: os.environ[name] for name in ("PATH", "HOME", "TSAN_OPTIONS") if name in os.environ}
+        environment = {
+            name: os.environ[name] for name in ("PATH", "HOME", "TSAN_OPTIONS") if name in os.environ
+        }
         with open(self.log_file, "ab") as log:
             self.process = subprocess.Popen(
-                self.command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=die_with_us
+                self.command,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                preexec_fn=die_with_us,
             )
         return self
 
@@ -204,7 +228,9 @@ class Controller:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-            raise AssertionError(f"the controller did not end within {seconds} s of {how.name}\n{self.tail()}") from None
+            raise AssertionError(
+                f"the controller did not end within {seconds} s of {how.name}\n{self.tail()}"
+            ) from None
 
     def restart(self) -> None:
         assert self.stop() == 0
@@ -219,7 +245,11 @@ class Controller:
     def complaints(self, since: int = 0, about: str = "") -> list[str]:
         """Log lines of level warning and error, and whatever is no log line at all."""
         lines = [line for line in self.log(since).splitlines() if about in line]
-        return [line for line in lines if not line.startswith("{") or json.loads(line)["level"] in ("warning", "error")]
+        return [
+            line
+            for line in lines
+            if not line.startswith("{") or json.loads(line)["level"] in ("warning", "error")
+        ]
 
     def tail(self, since: int = 0, count: int = 60) -> str:
         return "\n".join([f"--- {self.log_file}", *self.log(since).splitlines()[-count:]])
@@ -249,14 +279,22 @@ class World:
 
     def write_source(self, data: Mapping[str, str | bytes], name: str = "iam", **metadata: Any) -> Object:
         """Creates the Secret, or gives it this data and metadata instead of what it had."""
-        body = {"metadata": {"name": name} | metadata, "data": {key: encode(value) for key, value in data.items()}}
+        body = {
+            "metadata": {"name": name} | metadata,
+            "data": {key: encode(value) for key, value in data.items()},
+        }
         if self.api.get("Secret", name, self.namespace):
             return self.api.replace("Secret", body, self.namespace)
         return self.api.create("Secret", body, self.namespace)
 
-    def create_credential(self, name: str = "mail", source: str = "iam", metadata: Object = {}, **spec: Any) -> Object:
+    def create_credential(
+        self, name: str = "mail", source: str = "iam", finalizers: Sequence[str] = (), **spec: Any
+    ) -> Object:
         source_spec = {"secretName": source} | spec.pop("source_keys", {})
-        body = {"metadata": {"name": name} | metadata, "spec": {"source": source_spec} | spec}
+        body = {
+            "metadata": {"name": name, "finalizers": list(finalizers)},
+            "spec": {"source": source_spec} | spec,
+        }
         return self.api.create("SesSmtpCredential", body, self.namespace)
 
     def change_credential(self, name: str = "mail", **spec: Any) -> Object:
@@ -272,7 +310,8 @@ class World:
         self.api.delete("SesSmtpCredential", name, self.namespace, **options)
 
     def synced(self, key: Key, name: str = "mail", **spec: Any) -> tuple[Object, Object]:
-        """A source, a credential and its target, as they are after a while. Region eu-west-1 by the source."""
+        """A source, a credential and its target, as they are after a while. Region eu-west-1 by the
+        source."""
         self.write_source(plain(key, region=REGION))
         self.create_credential(name, **spec)
         return self.wait_synced(name)
@@ -292,9 +331,13 @@ class World:
 
     def events(self, name: str = "mail", reason: str = "") -> list[Object]:
         found = self.api.list("Event", self.namespace)
-        return [e for e in found if e.get("regarding", {}).get("name") == name and reason in ("", e["reason"])]
+        return [
+            e for e in found if e.get("regarding", {}).get("name") == name and reason in ("", e["reason"])
+        ]
 
-    def calls(self, since: int | None = None, name: str = "", resource: str = "", writes: bool = False) -> list[Call]:
+    def calls(
+        self, since: int | None = None, name: str = "", resource: str = "", writes: bool = False
+    ) -> list[Call]:
         """The controller's requests in this namespace, without those for barriers."""
         return [
             call
@@ -318,10 +361,20 @@ class World:
             credential = self.credential(name)
             status, generation = credential["status"], credential["metadata"]["generation"]
             ready = condition(credential, "Ready")
-            if ready.get("status") != "True" or not generation == status["observedGeneration"] == ready["observedGeneration"]:
+            if (
+                ready.get("status") != "True"
+                or not generation == status["observedGeneration"] == ready["observedGeneration"]
+            ):
                 return None
-            source, target = self.secret(credential["spec"]["source"]["secretName"]), self.secret(status["target"]["name"])
-            same = source and target and status["source"] == version(source) and status["target"] == named_version(target)
+            source, target = self.secret(credential["spec"]["source"]["secretName"]), self.secret(
+                status["target"]["name"]
+            )
+            same = (
+                source
+                and target
+                and status["source"] == version(source)
+                and status["target"] == named_version(target)
+            )
             return (credential, target) if same else None
 
         credential, target = self.wait_for(f"{name} is in sync with its source", probe, seconds)
@@ -349,11 +402,15 @@ class World:
         return credential
 
     def wait_event(self, reason: str, name: str = "mail") -> Object:
-        event = self.wait_for(f"event {reason} on {name}", lambda: next(iter(self.events(name, reason)), None))
+        event = self.wait_for(
+            f"event {reason} on {name}", lambda: next(iter(self.events(name, reason)), None)
+        )
         assert event["type"] == ("Normal" if reason in NORMAL else "Warning")
         assert event["regarding"]["kind"] == "SesSmtpCredential"
         assert event["regarding"]["apiVersion"] == "ses-smtp.dev/v1alpha1"
-        assert event["action"] and event["reportingController"] and event["reportingInstance"] and event["note"]
+        assert (
+            event["action"] and event["reportingController"] and event["reportingInstance"] and event["note"]
+        )
         return event
 
     def settle(self) -> None:
@@ -370,7 +427,8 @@ class World:
             self.wait_event("Synced", name)
 
     def describe(self) -> str:
-        """For a failure's message: all of the namespace but the values of Secrets, and the controllers' logs."""
+        """For a failure's message: all of the namespace but the values of Secrets, and the controllers'
+        logs."""
         parts = []
         for kind in ("SesSmtpCredential", "Secret"):
             for found in self.api.list(kind, self.namespace):
@@ -378,7 +436,10 @@ class World:
                 found["data"] = list(found.get("data") or {}) if kind == "Secret" else None
                 parts.append(f"--- {kind}\n{yaml.safe_dump(found)}")
         parts.append("--- events")
-        parts += [f"{e['regarding']['name']}: {e['reason']}: {e['note']}" for e in self.api.list("Event", self.namespace)]
+        parts += [
+            f"{e['regarding']['name']}: {e['reason']}: {e['note']}"
+            for e in self.api.list("Event", self.namespace)
+        ]
         parts += [one.tail() for one in Controller.all if one.running]
         return "\n".join(parts)
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from kubernetes import client, config
+from kubernetes import config
 from kubernetes.client.exceptions import ApiException
 
 __all__ = ["Api", "ApiException", "Object"]
@@ -38,7 +38,9 @@ class Api:
     def __init__(self, kubeconfig: Path):
         self._client = config.new_client_from_config(str(kubeconfig))
 
-    def request(self, method: str, path: str, body: Object | None = None, **query: Any) -> tuple[Object, dict[str, str]]:
+    def request(
+        self, method: str, path: str, body: Object | None = None, **query: Any
+    ) -> tuple[Object, dict[str, str]]:
         """The answer's object and its headers."""
         apply = method == "PATCH" and "fieldManager" in query
         content = {"PATCH": "application/apply-patch+yaml" if apply else "application/merge-patch+json"}
@@ -46,7 +48,10 @@ class Api:
             path,
             method,
             query_params=[(name, value) for name, value in query.items() if value is not None],
-            header_params={"Accept": "application/json", "Content-Type": content.get(method, "application/json")},
+            header_params={
+                "Accept": "application/json",
+                "Content-Type": content.get(method, "application/json"),
+            },
             body=body,
             response_type="object",
             auth_settings=["BearerToken"],
@@ -67,7 +72,9 @@ class Api:
         where = path(kind, namespace, body["metadata"]["name"])
         return self.request("PUT", where, typed(kind, body), **query)[0]
 
-    def patch(self, kind: str, name: str, body: Object, namespace: str | None = None, sub: str = "") -> Object:
+    def patch(
+        self, kind: str, name: str, body: Object, namespace: str | None = None, sub: str = ""
+    ) -> Object:
         """A merge patch: null removes a field."""
         return self.request("PATCH", path(kind, namespace, name, sub), body)[0]
 
@@ -82,7 +89,9 @@ class Api:
     def everything(self, *but: str) -> Iterator[Object]:
         """All objects of all resources of the cluster, but those of some kinds."""
         groups = self.request("GET", "/apis")[0]["groups"]
-        roots = ["/api/v1"] + [f"/apis/{version['groupVersion']}" for group in groups for version in group["versions"]]
+        roots = ["/api/v1"] + [
+            f"/apis/{version['groupVersion']}" for group in groups for version in group["versions"]
+        ]
         for root in roots:
             for resource in self.request("GET", root)[0]["resources"]:
                 if "list" in resource["verbs"] and resource["kind"] not in but:

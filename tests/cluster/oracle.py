@@ -8,6 +8,8 @@ import string
 from dataclasses import dataclass
 from urllib.parse import quote
 
+SourceData = dict[str, str | bytes]  # what stands in a Secret
+
 ISSUED: list["Key"] = []  # every key a test made, so that the run can end with a search for all of them
 
 
@@ -56,7 +58,9 @@ def mask(access_key_id: str) -> str:
     return "****"
 
 
-def target_data(key: Key, region: str, host: str = "", port: int = 587, scheme: str = "smtp") -> dict[str, str]:
+def target_data(
+    key: Key, region: str, host: str = "", port: int = 587, scheme: str = "smtp"
+) -> dict[str, str]:
     host = host or f"email-smtp.{region}.amazonaws.com"
     password = key.password(region)
     return {
@@ -72,9 +76,9 @@ def target_data(key: Key, region: str, host: str = "", port: int = 587, scheme: 
 # ---- sources as people make them -----------------------------------------------------------------------
 
 
-def plain(key: Key, **more: str) -> dict[str, str]:
+def plain(key: Key, **more: str) -> SourceData:
     return {"accessKeyId": key.id, "secretAccessKey": key.secret} | more
 
 
-def aws_env(key: Key, **more: str) -> dict[str, str]:
+def aws_env(key: Key, **more: str) -> SourceData:
     return {"AWS_ACCESS_KEY_ID": key.id, "AWS_SECRET_ACCESS_KEY": key.secret} | more

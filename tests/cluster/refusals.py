@@ -5,12 +5,12 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from harness import REGION
-from oracle import Key, aws_env, plain, smtp_password, smtp_password_v2
+from oracle import Key, SourceData, aws_env, plain, smtp_password, smtp_password_v2
 
 
 class Refusal(NamedTuple):
     reason: str
-    data: Callable[[Key], dict[str, str | bytes]]  # what the source holds instead of a good key
+    data: Callable[[Key], SourceData]  # what the source holds instead of a good key
     says: tuple[str, ...] = ()  # what the message must mention
 
 
@@ -19,10 +19,10 @@ def encoded(text: str) -> str:
 
 
 def console_csv(key: Key) -> str:
-    return f"IAM user name,SMTP user name,SMTP password\nses-smtp-user,{key.id},{smtp_password(key.secret, REGION)}\n"
+    return f"IAM user name,SMTP user name,SMTP password\nses-user,{key.id},{key.password(REGION)}\n"
 
 
-def at_home(data: dict[str, str | bytes]) -> dict[str, str | bytes]:
+def at_home(data: SourceData) -> SourceData:
     return data | {"region": REGION}
 
 
@@ -64,8 +64,12 @@ REFUSALS = {
         lambda key: at_home(plain(key) | aws_env(Key.new())),
         ("accessKeyId", "AWS_ACCESS_KEY_ID", "source.keys"),
     ),
-    "an empty id": Refusal("SourceValueEmpty", lambda key: at_home(plain(Key("", key.secret))), ("accessKeyId",)),
-    "an empty secret": Refusal("SourceValueEmpty", lambda key: at_home(plain(Key(key.id, ""))), ("secretAccessKey",)),
+    "an empty id": Refusal(
+        "SourceValueEmpty", lambda key: at_home(plain(Key("", key.secret))), ("accessKeyId",)
+    ),
+    "an empty secret": Refusal(
+        "SourceValueEmpty", lambda key: at_home(plain(Key(key.id, ""))), ("secretAccessKey",)
+    ),
     "a secret of white space": Refusal(
         "SourceValueEmpty", lambda key: at_home(plain(Key(key.id, " \t\r\n"))), ("secretAccessKey",)
     ),
@@ -78,15 +82,21 @@ REFUSALS = {
     "the SES console's file instead of the key": Refusal(
         "AlreadyDerivedPassword", lambda key: at_home(plain(Key(key.id, console_csv(key))))
     ),
-    "id and secret swapped": Refusal("SourceKeysSwapped", lambda key: at_home(plain(Key(key.secret, key.id)))),
+    "id and secret swapped": Refusal(
+        "SourceKeysSwapped", lambda key: at_home(plain(Key(key.secret, key.id)))
+    ),
     "a user's id": Refusal(
         "NotAnAccessKeyId", lambda key: at_home(plain(Key("AIDA" + key.id[4:], key.secret))), ("accessKeyId",)
     ),
-    "a role's id": Refusal("NotAnAccessKeyId", lambda key: at_home(plain(Key("AROA" + key.id[4:], key.secret)))),
+    "a role's id": Refusal(
+        "NotAnAccessKeyId", lambda key: at_home(plain(Key("AROA" + key.id[4:], key.secret)))
+    ),
     "an ARN": Refusal(
         "NotAnAccessKeyId", lambda key: at_home(plain(Key("arn:aws:iam::123456789012:user/ses", key.secret)))
     ),
-    "an id that is too short": Refusal("NotAnAccessKeyId", lambda key: at_home(plain(Key("AKIA0123", key.secret)))),
+    "an id that is too short": Refusal(
+        "NotAnAccessKeyId", lambda key: at_home(plain(Key("AKIA0123", key.secret)))
+    ),
     "an id with a space inside": Refusal(
         "NotAnAccessKeyId", lambda key: at_home(plain(Key(f"{key.id[:9]} {key.id[9:]}", key.secret)))
     ),
@@ -109,12 +119,20 @@ REFUSALS = {
         "SourceValueDoubleEncoded", lambda key: at_home(plain(Key(key.id, encoded(key.secret)))), ("base64",)
     ),
     "a secret with its newline encoded twice": Refusal(
-        "SourceValueDoubleEncoded", lambda key: at_home(plain(Key(key.id, encoded(key.secret + "\n")))), ("base64",)
+        "SourceValueDoubleEncoded",
+        lambda key: at_home(plain(Key(key.id, encoded(key.secret + "\n")))),
+        ("base64",),
     ),
     "no region": Refusal("RegionMissing", plain, ("spec.region",)),
-    "an availability zone as region": Refusal("RegionInvalid", lambda key: plain(key, region="eu-west-1a"), ("region",)),
-    "a region in upper case": Refusal("RegionInvalid", lambda key: plain(key, region="EU-WEST-1"), ("region",)),
-    "something else as region": Refusal("RegionInvalid", lambda key: plain(key, region=key.secret), ("region",)),
+    "an availability zone as region": Refusal(
+        "RegionInvalid", lambda key: plain(key, region="eu-west-1a"), ("region",)
+    ),
+    "a region in upper case": Refusal(
+        "RegionInvalid", lambda key: plain(key, region="EU-WEST-1"), ("region",)
+    ),
+    "something else as region": Refusal(
+        "RegionInvalid", lambda key: plain(key, region=key.secret), ("region",)
+    ),
     "a region without a known endpoint": Refusal(
         "EndpointUnknown", lambda key: plain(key, region="cn-north-1"), ("cn-north-1", "spec.endpoint.host")
     ),

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from harness import ROOT, World, wait_for
 from kube import ApiException, Object, path, status_of
 
@@ -35,7 +36,9 @@ def target(**fields: Any) -> Object:
 
 
 def create(world: World, spec: Object, name: str = "mail", **query: Any) -> Object:
-    return world.api.create("SesSmtpCredential", {"metadata": {"name": name}, "spec": spec}, world.namespace, **query)
+    return world.api.create(
+        "SesSmtpCredential", {"metadata": {"name": name}, "spec": spec}, world.namespace, **query
+    )
 
 
 # ---- schema and rules ----------------------------------------------------------------------------------
@@ -78,7 +81,10 @@ ACCEPTED = {
     "a target name": target(name="smtp.login"),
     "a target name of 253 characters": target(name=LONG_NAME),
     "a target name that is the object's own": target(name="mail"),
-    **{f"type {kind}": target(type=kind) for kind in ("Opaque", "kubernetes.io/basic-auth", "servicebinding.io/smtp")},
+    **{
+        f"type {kind}": target(type=kind)
+        for kind in ("Opaque", "kubernetes.io/basic-auth", "servicebinding.io/smtp")
+    },
     "everything": {
         "source": {"secretName": "iam", "keys": {"accessKeyId": "a", "secretAccessKey": "b", "region": "d"}},
         "region": "eu-west-1",
@@ -92,11 +98,31 @@ REFUSED = {
     "no spec": (None, "spec", "Required value"),
     "no source": ({"region": "eu-west-1"}, "spec.source", "Required value"),
     "no source name": ({"source": {}}, "spec.source.secretName", "Required value"),
-    "an empty source name": ({"source": {"secretName": ""}}, "spec.source.secretName", "should be at least 1"),
-    "a source name in upper case": ({"source": {"secretName": "IAM"}}, "spec.source.secretName", "should match"),
-    "a source in another namespace": ({"source": {"secretName": "a/b"}}, "spec.source.secretName", "should match"),
-    "a source name that ends in a dash": ({"source": {"secretName": "a-"}}, "spec.source.secretName", "should match"),
-    "a source name that is too long": ({"source": {"secretName": LONG_NAME + "a"}}, "spec.source.secretName", "253"),
+    "an empty source name": (
+        {"source": {"secretName": ""}},
+        "spec.source.secretName",
+        "should be at least 1",
+    ),
+    "a source name in upper case": (
+        {"source": {"secretName": "IAM"}},
+        "spec.source.secretName",
+        "should match",
+    ),
+    "a source in another namespace": (
+        {"source": {"secretName": "a/b"}},
+        "spec.source.secretName",
+        "should match",
+    ),
+    "a source name that ends in a dash": (
+        {"source": {"secretName": "a-"}},
+        "spec.source.secretName",
+        "should match",
+    ),
+    "a source name that is too long": (
+        {"source": {"secretName": LONG_NAME + "a"}},
+        "spec.source.secretName",
+        "253",
+    ),
     "the target as its own source": (
         {"source": {"secretName": "mail"}},
         "spec.source.secretName",
@@ -108,22 +134,42 @@ REFUSED = {
         "the source Secret cannot be the target as well",
     ),
     "only the id's key named": (keys(accessKeyId="id"), "spec.source.keys", "must be given together"),
-    "only the secret's key named": (keys(secretAccessKey="s", region="r"), "spec.source.keys", "must be given together"),
+    "only the secret's key named": (
+        keys(secretAccessKey="s", region="r"),
+        "spec.source.keys",
+        "must be given together",
+    ),
     "an empty key name": (keys(region=""), "spec.source.keys.region", "should be at least 1"),
     "a key name of dots": (keys(region=".."), "spec.source.keys.region", "should match"),
     "the key name '.'": (keys(region="."), "spec.source.keys.region", "should match"),
     "a key name that climbs up": (keys(sessionToken="..a"), "spec.source.keys.sessionToken", "should match"),
     "a key name with a slash": (keys(sessionToken="a/b"), "spec.source.keys.sessionToken", "should match"),
     "a key name that is too long": (keys(region=LONG_NAME + "a"), "spec.source.keys.region", "253"),
-    "a key name with a space": (keys(accessKeyId="a b", secretAccessKey="c"), "spec.source.keys.accessKeyId", "match"),
-    "a key name with a line's end": (keys(accessKeyId="a", secretAccessKey="c\n"), "spec.source.keys.secretAccessKey", "match"),
+    "a key name with a space": (
+        keys(accessKeyId="a b", secretAccessKey="c"),
+        "spec.source.keys.accessKeyId",
+        "match",
+    ),
+    "a key name with a line's end": (
+        keys(accessKeyId="a", secretAccessKey="c\n"),
+        "spec.source.keys.secretAccessKey",
+        "match",
+    ),
     "an availability zone": (spec(region="eu-west-1a"), "spec.region", "should match"),
     "a region in upper case": (spec(region="EU-WEST-1"), "spec.region", "should match"),
     "a region's name": (spec(region="Ireland"), "spec.region", "should match"),
     "an empty region": (spec(region=""), "spec.region", "should match"),
     "a region that is too long": (spec(region="eu-" + "a" * 28 + "-1"), "spec.region", "32"),
-    "an IPv4 address": (endpoint(host="10.0.0.1"), "spec.endpoint.host", "must be a DNS name, not an IP address"),
-    "a short IPv4 address": (endpoint(host="127.1"), "spec.endpoint.host", "must be a DNS name, not an IP address"),
+    "an IPv4 address": (
+        endpoint(host="10.0.0.1"),
+        "spec.endpoint.host",
+        "must be a DNS name, not an IP address",
+    ),
+    "a short IPv4 address": (
+        endpoint(host="127.1"),
+        "spec.endpoint.host",
+        "must be a DNS name, not an IP address",
+    ),
     "an IPv4 address as a number": (endpoint(host="2130706433"), "spec.endpoint.host", "must be a DNS name"),
     "an IPv4 address in hexadecimal": (endpoint(host="0x7f.0x1"), "spec.endpoint.host", "must be a DNS name"),
     "an IPv6 address": (endpoint(host="::1"), "spec.endpoint.host", "should match"),
@@ -132,26 +178,62 @@ REFUSED = {
     "a URL as the host": (endpoint(host="smtp://relay.example"), "spec.endpoint.host", "should match"),
     "a host in upper case": (endpoint(host="Relay.example"), "spec.endpoint.host", "should match"),
     "a host with a final dot": (endpoint(host="relay.example."), "spec.endpoint.host", "should match"),
-    "a host with a label that is too long": (endpoint(host="a" * 64 + ".example"), "spec.endpoint.host", "should match"),
+    "a host with a label that is too long": (
+        endpoint(host="a" * 64 + ".example"),
+        "spec.endpoint.host",
+        "should match",
+    ),
     "a host that is too long": (endpoint(host=LONG_HOST + "b"), "spec.endpoint.host", "253"),
     "an empty host": (endpoint(host=""), "spec.endpoint.host", "should be at least 1"),
-    "a port that SES does not have": (endpoint(port=2525), "spec.endpoint.port", "SES listens on 25, 465, 587, 2465 and 2587"),
-    "a port that SES does not have, with fips": (endpoint(port=26, fips=True), "spec.endpoint.port", "SES listens on"),
-    "port 0": (endpoint(host="relay.example", port=0), "spec.endpoint.port", "should be greater than or equal to 1"),
-    "port 65536": (endpoint(host="relay.example", port=65536), "spec.endpoint.port", "should be less than or equal to 65535"),
+    "a port that SES does not have": (
+        endpoint(port=2525),
+        "spec.endpoint.port",
+        "SES listens on 25, 465, 587, 2465 and 2587",
+    ),
+    "a port that SES does not have, with fips": (
+        endpoint(port=26, fips=True),
+        "spec.endpoint.port",
+        "SES listens on",
+    ),
+    "port 0": (
+        endpoint(host="relay.example", port=0),
+        "spec.endpoint.port",
+        "should be greater than or equal to 1",
+    ),
+    "port 65536": (
+        endpoint(host="relay.example", port=65536),
+        "spec.endpoint.port",
+        "should be less than or equal to 65535",
+    ),
     "a port as text": (endpoint(port="587"), "spec.endpoint.port", "must be of type integer"),
     **{
-        f"port {port} with StartTls": (endpoint(port=port, tls="StartTls"), "spec.endpoint.tls", "speak implicit TLS")
+        f"port {port} with StartTls": (
+            endpoint(port=port, tls="StartTls"),
+            "spec.endpoint.tls",
+            "speak implicit TLS",
+        )
         for port in (465, 2465)
     },
     **{
-        f"port {port} with Implicit": (endpoint(port=port, tls="Implicit"), "spec.endpoint.tls", "speak STARTTLS")
+        f"port {port} with Implicit": (
+            endpoint(port=port, tls="Implicit"),
+            "spec.endpoint.tls",
+            "speak STARTTLS",
+        )
         for port in (25, 587, 2587)
     },
     "Implicit without a port": (endpoint(tls="Implicit"), "spec.endpoint.tls", "set port to 465"),
-    "Implicit without a port, with a host": (endpoint(host="a.example", tls="Implicit"), "spec.endpoint.tls", "port to 465"),
+    "Implicit without a port, with a host": (
+        endpoint(host="a.example", tls="Implicit"),
+        "spec.endpoint.tls",
+        "port to 465",
+    ),
     "no TLS": (endpoint(tls="None"), "spec.endpoint.tls", 'supported values: "StartTls", "Implicit"'),
-    "fips with a host": (endpoint(fips=True, host="relay.example"), "spec.endpoint.fips", "cannot be combined with host"),
+    "fips with a host": (
+        endpoint(fips=True, host="relay.example"),
+        "spec.endpoint.fips",
+        "cannot be combined with host",
+    ),
     "a target name in upper case": (target(name="Mail"), "spec.target.name", "should match"),
     "an empty target name": (target(name=""), "spec.target.name", "should be at least 1"),
     "a target name that is too long": (target(name=LONG_NAME + "a"), "spec.target.name", "253"),
@@ -224,7 +306,9 @@ def test_changes_that_are_allowed(world: World, before: Object, after: Object) -
 
 
 def test_rules_have_a_message_a_field_and_a_reason() -> None:
-    rules = [rule for _, schema in walk(VERSION["schema"]["openAPIV3Schema"]) for rule in schema.get(RULES, [])]
+    rules = [
+        rule for _, schema in walk(VERSION["schema"]["openAPIV3Schema"]) for rule in schema.get(RULES, [])
+    ]
     assert rules
     for rule in rules:
         assert rule["message"] and rule["reason"], rule
@@ -242,7 +326,9 @@ def test_status_says_that_nobody_has_looked_yet(world: World) -> None:
 
 def test_status_is_a_subresource(world: World) -> None:
     created = create(world, spec())
-    changed = world.api.replace("SesSmtpCredential", created | {"status": {"observedGeneration": 7}}, world.namespace)
+    changed = world.api.replace(
+        "SesSmtpCredential", created | {"status": {"observedGeneration": 7}}, world.namespace
+    )
     assert changed["status"] == {"observedGeneration": -1}
     changed = write_status(world, {"observedGeneration": 7})
     assert changed["status"]["observedGeneration"] == 7
@@ -303,14 +389,18 @@ def test_a_condition_stands_once_for_each_type(world: World) -> None:
 
 def manifest(world: World, **more: Any) -> str:
     metadata = {"name": "mail", "namespace": world.namespace}
-    return json.dumps({"apiVersion": "ses-smtp.dev/v1alpha1", "kind": "SesSmtpCredential", "metadata": metadata} | more)
+    return json.dumps(
+        {"apiVersion": "ses-smtp.dev/v1alpha1", "kind": "SesSmtpCredential", "metadata": metadata} | more
+    )
 
 
 @pytest.mark.parametrize("how", [["apply"], ["apply", "--server-side"], ["create"]])
 def test_kubectl_refuses_an_unknown_field(world: World, how: list[str]) -> None:
     """37 | CR with an unknown field | – | kubectl and server-side apply refuse it; with another client it is
     dropped, with a warning"""
-    done = world.cluster.kubectl(*how, "-f", "-", text=manifest(world, spec=spec(regoin="eu-west-1")), check=False)
+    done = world.cluster.kubectl(
+        *how, "-f", "-", text=manifest(world, spec=spec(regoin="eu-west-1")), check=False
+    )
     assert done.returncode != 0
     assert "regoin" in done.stderr
 
@@ -324,7 +414,9 @@ def test_server_side_apply_refuses_an_unknown_field(world: World) -> None:
 
 def test_an_unknown_field_is_dropped_with_a_warning(world: World) -> None:
     where = path("SesSmtpCredential", world.namespace)
-    created, headers = world.api.request("POST", where, json.loads(manifest(world, spec=spec(regoin="eu-west-1"))))
+    created, headers = world.api.request(
+        "POST", where, json.loads(manifest(world, spec=spec(regoin="eu-west-1")))
+    )
     assert created["spec"] == spec()
     assert headers["Warning"] == r'299 - "unknown field \"spec.regoin\""'
 
@@ -413,7 +505,9 @@ def test_kubectl_explains_every_field(world: World) -> None:
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.stem)
 def test_sample_is_valid(world: World, sample: Path) -> None:
     wait_for("a service account", lambda: world.api.get("ServiceAccount", "default", world.namespace))
-    world.cluster.kubectl("create", "-n", world.namespace, "--dry-run=server", "--validate=strict", "-f", sample)
+    world.cluster.kubectl(
+        "create", "-n", world.namespace, "--dry-run=server", "--validate=strict", "-f", sample
+    )
 
 
 def test_samples_show_every_option() -> None:
@@ -424,7 +518,11 @@ def test_samples_show_every_option() -> None:
     ]
 
     def names(value: Any, where: str) -> set[str]:
-        inner = [names(below, f"{where}.{name}") for name, below in value.items()] if isinstance(value, dict) else []
+        inner = (
+            [names(below, f"{where}.{name}") for name, below in value.items()]
+            if isinstance(value, dict)
+            else []
+        )
         return {where}.union(*inner)
 
     assert names(shown, ".spec") == {where for where, _ in FIELDS if where.startswith(".spec")}

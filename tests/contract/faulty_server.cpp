@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <poll.h>
@@ -254,6 +255,8 @@ void FaultyServer::accept_all() {
       }
       continue;
     }
+    const int at_once = 1;
+    ::setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &at_once, sizeof at_once);
     const int number = connections_++;
     const std::lock_guard lock(mutex_);
     sockets_.push_back(socket);

@@ -1,8 +1,8 @@
 // etcd, built from source for tools/local-cluster. It stands apart from ../kubernetes, whose libraries
 // are pinned to other versions of the same modules.
 //
-// To raise the version: `go get -tool go.etcd.io/etcd/server/v3@vX.Y.Z && go mod tidy`. Take the one that
-// the Kubernetes release names (DefaultEtcdVersion in cmd/kubeadm/app/constants/constants.go).
+// To raise the version: `go get -tool go.etcd.io/etcd/server/v3@vX.Y.Z && go mod tidy`. Stay with
+// the minor version that the Kubernetes release names: DefaultEtcdVersion in its cmd/kubeadm/app/constants.
 module ses-smtp-operator/tools/etcd
 
 go 1.24

@@ -37,11 +37,12 @@ TEST(Endpoint, TlsFollowsThePortUnlessItIsGiven) {
   };
   for (const Case& c : {Case{25, Tls::kStartTls}, Case{587, Tls::kStartTls}, Case{2587, Tls::kStartTls},
                         Case{465, Tls::kImplicit}, Case{2465, Tls::kImplicit}, Case{1025, Tls::kStartTls}}) {
-    EXPECT_EQ(resolve_endpoint("eu-west-1", {.port = c.port})->tls, c.tls) << c.port;
+    EXPECT_EQ(resolve_endpoint("eu-west-1", {.port = c.port}).value().tls, c.tls) << c.port;
   }
-  EXPECT_EQ(
-      resolve_endpoint("eu-west-1", {.host = "relay.example", .port = 1025, .tls = Tls::kImplicit})->tls,
-      Tls::kImplicit);
+  EXPECT_EQ(resolve_endpoint("eu-west-1", {.host = "relay.example", .port = 1025, .tls = Tls::kImplicit})
+                .value()
+                .tls,
+            Tls::kImplicit);
 }
 
 TEST(Endpoint, OtherPartitionsNeedAHost) {

@@ -1,0 +1,90 @@
+# Everything one does with this project. `make help` lists it; every target sets up what it needs.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory --no-builtin-rules
+
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/ses-smtp-operator
+JOBS ?= $(shell nproc)
+BIN := build/release/bin/ses-smtp
+
+BUILD_PACKAGES := cmake ninja-build ccache libcpprest-dev nlohmann-json3-dev libyaml-cpp-dev libssl-dev \
+                  libspdlog-dev libcli11-dev libboost-dev
+TEST_PACKAGES := libgtest-dev libgmock-dev openssl python3-venv
+LINT_PACKAGES := clang-19 clang-tidy-19 clang-format-19 shellcheck yamllint python3-venv
+
+PYTHON := $(CACHE)/python-$(shell sha256sum tests/cluster/requirements.txt | cut -c1-12)
+
+##@ Use
+
+.PHONY: help
+help: ## Say what the targets do
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
+	  /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: build $(if $(filter current,$(CLUSTER)),,cluster-tools) ## Show the main job on a control plane of its own (KEEP=1 leaves it up, CLUSTER=current uses yours)
+	@tools/demo
+
+.PHONY: build
+build: build-packages ## Build the program: build/release/bin/ses-smtp
+	@tools/build release
+
+##@ Develop
+
+.PHONY: test
+test: build test-packages cluster-tools $(PYTHON) ## Run all suites that need no root: unit, contract, cluster
+	@tools/build dev
+	@$(PYTHON)/bin/python tools/run-tests unit contract cluster
+
+.PHONY: test-unit
+test-unit: build-packages test-packages ## Run the unit and the transport contract tests (no cluster)
+	@tools/build dev
+	@python3 tools/run-tests unit contract
+
+.PHONY: test-cluster
+test-cluster: build test-packages cluster-tools $(PYTHON) ## Run the tests against a real API server
+	@$(PYTHON)/bin/python tools/run-tests cluster
+
+.PHONY: lint
+lint: build-packages test-packages lint-packages $(PYTHON) ## Check formatting and run clang-tidy, shellcheck, yamllint and ruff
+	@tools/lint
+
+.PHONY: format
+format: lint-packages $(PYTHON) ## Format all C++ and Python sources
+	@git ls-files '*.cpp' '*.h' | xargs clang-format-19 -i
+	@$(PYTHON)/bin/ruff format --quiet .
+
+.PHONY: clean
+clean: ## Remove what was built here (the cache folder stays: make clean-cache)
+	@rm -rf build
+
+.PHONY: clean-cache
+clean-cache: ## Remove the Kubernetes programs and Python packages kept for this user
+	@tools/local-cluster down --all
+	@rm -rf $(CACHE)
+
+##@ Set up (the targets above do it by themselves)
+
+.PHONY: build-packages
+build-packages: ## Install the Debian packages that the build needs
+	@tools/install-packages --for cmake,ninja $(BUILD_PACKAGES)
+
+.PHONY: test-packages
+test-packages: ## Install the Debian packages that the tests need
+	@tools/install-packages --for openssl $(TEST_PACKAGES)
+
+.PHONY: lint-packages
+lint-packages: ## Install the Debian packages that the checks need
+	@tools/install-packages --for clang-tidy-19,clang-format-19,shellcheck,yamllint $(LINT_PACKAGES)
+
+.PHONY: cluster-tools
+cluster-tools: test-packages ## Build etcd, kube-apiserver, kube-controller-manager and kubectl (once per machine)
+	@tools/local-cluster build >/dev/null
+
+$(PYTHON): test-packages
+	@echo "installing the Python packages of tests/cluster, about 20 seconds" >&2
+	@rm -rf $@.new && mkdir -p $(CACHE)
+	@python3 -m venv $@.new
+	@$@.new/bin/python -m pip install --quiet --disable-pip-version-check -r tests/cluster/requirements.txt
+	@rm -rf $@ && mv $@.new $@
