@@ -58,7 +58,9 @@ std::string_view to_string(Reason reason) {
   return "ApiError";
 }
 
-bool is_stalled(Reason reason) { return reason != Reason::kSynced && reason < Reason::kSourceNotFound; }
+bool is_stalled(Reason reason) {
+  return reason != Reason::kSynced && reason < Reason::kSourceNotFound;
+}
 
 bool depends_on_source_only(Reason reason) {
   return reason != Reason::kSynced && reason < Reason::kSourceIsTarget;

@@ -20,7 +20,7 @@ class Reader {
   [[nodiscard]] Reader child(const char* key) const {
     static const json kNothing;
     const json* value = member(key);
-    return {value == nullptr ? kNothing : *value, path_ + '.' + key, wrong_};
+    return {value == nullptr ? kNothing : *value, path_of(key), wrong_};
   }
 
   template <class T>
@@ -30,7 +30,7 @@ class Reader {
       return std::nullopt;
     }
     if (!(value->*is_type)()) {
-      complain(path_ + '.' + key);
+      complain(path_of(key));
       return std::nullopt;
     }
     return value->get<T>();
@@ -49,13 +49,16 @@ class Reader {
     const auto value = text(key);
     const auto parsed = value ? parse_rfc3339(*value) : std::nullopt;
     if (value && !parsed) {
-      complain(path_ + '.' + key);
+      complain(path_of(key));
     }
     return parsed;
   }
   [[nodiscard]] const json* member(const char* key) const {
     const auto found = object_.is_object() ? object_.find(key) : object_.end();
     return found == object_.end() || found->is_null() ? nullptr : &*found;
+  }
+  [[nodiscard]] std::string path_of(const char* key) const {
+    return path_.empty() ? std::string(key) : path_ + '.' + key;
   }
   void complain(const std::string& path) const {
     if (wrong_.empty()) {
@@ -78,7 +81,7 @@ std::optional<ses::Tls> decode_tls(const Reader& reader) {
     return ses::Tls::kImplicit;
   }
   if (*text != to_string(ses::Tls::kStartTls)) {
-    reader.complain("endpoint.tls");
+    reader.complain(reader.path_of("tls"));
   }
   return ses::Tls::kStartTls;
 }
@@ -89,7 +92,7 @@ std::optional<std::uint16_t> decode_port(const Reader& reader) {
     return std::nullopt;
   }
   if (*port < 1 || *port > 65535) {
-    reader.complain("endpoint.port");
+    reader.complain(reader.path_of("port"));
     return std::nullopt;
   }
   return static_cast<std::uint16_t>(*port);
@@ -103,7 +106,7 @@ Spec decode_spec(const Reader& spec, const std::string& object_name) {
   Spec result;
   result.source_name = source.text("secretName").value_or("");
   if (result.source_name.empty()) {
-    spec.complain("spec.source.secretName");
+    source.complain(source.path_of("secretName"));
   }
   result.source_keys = {.access_key_id = keys.text("accessKeyId"),
                         .secret_access_key = keys.text("secretAccessKey"),

@@ -18,6 +18,7 @@ struct Shape {
   Names access_key_id;
   Names secret_access_key;
   Names session_token;
+  Names region;
 };
 
 constexpr std::array<std::string_view, 1> kPlainId{"accessKeyId"};
@@ -26,8 +27,10 @@ constexpr std::array<std::string_view, 1> kPlainToken{"sessionToken"};
 constexpr std::array<std::string_view, 2> kEnvId{"AWS_ACCESS_KEY_ID", "aws_access_key_id"};
 constexpr std::array<std::string_view, 2> kEnvSecret{"AWS_SECRET_ACCESS_KEY", "aws_secret_access_key"};
 constexpr std::array<std::string_view, 2> kEnvToken{"AWS_SESSION_TOKEN", "aws_session_token"};
-constexpr std::array<std::string_view, 3> kRegion{"region", "AWS_REGION", "AWS_DEFAULT_REGION"};
-constexpr std::array<Shape, 2> kShapes{{{kPlainId, kPlainSecret, kPlainToken}, {kEnvId, kEnvSecret, kEnvToken}}};
+constexpr std::array<std::string_view, 3> kPlainRegion{"region", "AWS_REGION", "AWS_DEFAULT_REGION"};
+constexpr std::array<std::string_view, 3> kEnvRegion{"AWS_REGION", "AWS_DEFAULT_REGION", "region"};
+constexpr std::array<Shape, 2> kShapes{
+    {{kPlainId, kPlainSecret, kPlainToken, kPlainRegion}, {kEnvId, kEnvSecret, kEnvToken, kEnvRegion}}};
 
 constexpr std::size_t kMaxNamesShown = 10;
 
@@ -76,7 +79,7 @@ Result<Located, Problem> locate(const kube::Secret& secret, const SourceKeys& ke
       Located candidate{.access_key_id = first_present(data, shape.access_key_id),
                         .secret_access_key = first_present(data, shape.secret_access_key),
                         .session_token = first_present(data, shape.session_token),
-                        .region = {}};
+                        .region = first_present(data, shape.region)};
       if (candidate.access_key_id.empty() || candidate.secret_access_key.empty()) {
         continue;
       }
@@ -99,13 +102,21 @@ Result<Located, Problem> locate(const kube::Secret& secret, const SourceKeys& ke
   if (keys.session_token) {
     located.session_token = *keys.session_token;
   }
-  located.region = keys.region ? *keys.region : first_present(data, kRegion);
+  if (keys.region) {
+    located.region = *keys.region;
+  } else if (keys.access_key_id && keys.secret_access_key) {
+    located.region = first_present(data, kPlainRegion);
+  }
+  std::vector<std::string> absent;
   for (const std::string& name : {located.access_key_id, located.secret_access_key}) {
     if (!data.contains(name)) {
-      return problem(Reason::kSourceKeysNotFound, "no key " + in_quotes(name) + in_secret +
-                                                      ", which spec.source.keys names; found " +
-                                                      key_list(data));
+      absent.push_back(in_quotes(name));
     }
+  }
+  if (!absent.empty()) {
+    return problem(
+        Reason::kSourceKeysNotFound,
+        "no key " + joined(absent) + in_secret + ", as named in spec.source.keys; found " + key_list(data));
   }
   return located;
 }
@@ -120,22 +131,27 @@ Problem explain(const ses::KeyProblem& fault, const Located& located, const std:
     case ses::KeyFault::kValueEmpty:
       return {Reason::kSourceValueEmpty, where + " is empty"};
     case ses::KeyFault::kTemporaryCredentials:
-      return {Reason::kTemporaryCredentials,
-              where +
-                  (fault.part == ses::KeyPart::kSessionToken ? " holds a session token"
-                                                             : " holds a temporary access key (ASIA…)") +
-                  "; SES SMTP accepts long-term IAM user keys (AKIA…) only, never those of a role or session"};
+      return {
+          Reason::kTemporaryCredentials,
+          where +
+              (fault.part == ses::KeyPart::kSessionToken ? " holds a session token"
+                                                         : " holds a temporary access key (ASIA…)") +
+              "; SES SMTP accepts long-term IAM user keys (AKIA…) only, never those of a role or session"};
     case ses::KeyFault::kAlreadyDerivedPassword:
       return {Reason::kAlreadyDerivedPassword,
-              where + " holds an SMTP password that was already derived; put the secret access key of the "
-                      "IAM user there instead"};
+              where +
+                  " holds an SMTP password that was already derived; put the secret access key of the "
+                  "IAM user there instead"};
     case ses::KeyFault::kSwapped:
-      return {Reason::kSourceKeysSwapped, "access key id and secret access key are swapped in Secret " +
-                                              in_quotes(secret_name) + ": " + where + " holds the other one"};
+      return {Reason::kSourceKeysSwapped,
+              where +
+                  " holds an access key id where the secret access key belongs; the two are swapped, or the "
+                  "id was stored twice"};
     case ses::KeyFault::kNotAnAccessKeyId:
       return {Reason::kNotAnAccessKeyId,
-              where + " is not an access key id (those of IAM users begin AKIA); a user id, a role id or an "
-                      "ARN does not log in"};
+              where +
+                  " is not an access key id (those of IAM users begin AKIA); a user id, a role id or an "
+                  "ARN does not log in"};
     case ses::KeyFault::kMalformed:
       return {Reason::kSourceValueMalformed,
               where + " holds white space, control or non-ASCII bytes inside the value"};
@@ -150,8 +166,8 @@ std::vector<Caution> cautions_of(const ses::IamKey& key, const std::string& secr
   std::vector<Caution> cautions;
   for (const ses::KeyWarning warning : key.warnings) {
     if (warning == ses::KeyWarning::kWhitespaceTrimmed) {
-      cautions.push_back({"WhitespaceTrimmed", "white space around a value of Secret " + in_quotes(secret_name) +
-                                                   " was ignored"});
+      cautions.push_back({"WhitespaceTrimmed",
+                          "white space around a value of Secret " + in_quotes(secret_name) + " was ignored"});
     } else {
       cautions.push_back({"UnusualKeyLength", "the secret access key in Secret " + in_quotes(secret_name) +
                                                   " is not 40 characters long, as those of AWS are"});
@@ -177,12 +193,14 @@ Result<Source, Problem> read_source(const kube::Secret& secret, const SourceKeys
   if (!key) {
     return std::unexpected(explain(key.error(), *located, secret.meta.name));
   }
-  Source source{.key = std::move(*key), .region_key = {}, .region = {}, .cautions = {}};
+  Source source{.key = std::move(*key), .region_key = {}, .region = {}, .region_hint = {}, .cautions = {}};
   source.cautions = cautions_of(source.key, secret.meta.name);
   if (const std::string_view region = ses::trimmed(value(located->region).expose()); !region.empty()) {
     source.region_key = located->region;
     if (ses::has_region_syntax(region)) {
       source.region = std::string(region);
+    } else {
+      source.region_hint = ses::suggest_region(region);
     }
   }
   return source;

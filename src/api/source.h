@@ -31,6 +31,7 @@ struct Source {
   ses::IamKey key;
   std::string region_key;                  // the key that names a region; empty: there is none
   std::optional<std::string> region;       // its value, if that has a region's syntax
+  std::optional<std::string> region_hint;  // what was probably meant, if it has not
   std::vector<Caution> cautions;           // WhitespaceTrimmed, UnusualKeyLength
 };
 

@@ -67,9 +67,10 @@ Drift drift(const kube::Secret& live, const kube::Secret& intent) {
   result.metadata = missing(live.meta.labels, intent.meta.labels);
   std::ranges::move(missing(live.meta.annotations, intent.meta.annotations),
                     std::back_inserter(result.metadata));
-  const bool owned = std::ranges::all_of(intent.meta.owner_references, [&](const kube::OwnerReference& owner) {
-    return std::ranges::find(live.meta.owner_references, owner) != live.meta.owner_references.end();
-  });
+  const bool owned =
+      std::ranges::all_of(intent.meta.owner_references, [&](const kube::OwnerReference& owner) {
+        return std::ranges::find(live.meta.owner_references, owner) != live.meta.owner_references.end();
+      });
   if (!owned) {
     result.metadata.emplace_back("ownerReferences");
   }
@@ -80,8 +81,7 @@ bool holds_pair_of(const kube::Secret& live, const ses::IamKey& key) {
   if (!same_value(live.data, kUsernameKey, key.access_key_id)) {
     return false;
   }
-  const auto password =
-      ses::smtp_password_v4(key.secret_access_key, live.meta.annotation(kRegionAnnotation));
+  const auto password = ses::smtp_password_v4(key.secret_access_key, live.meta.annotation(kRegionAnnotation));
   return password && same_value(live.data, kPasswordKey, *password);
 }
 

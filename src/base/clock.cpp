@@ -9,8 +9,12 @@ using std::chrono::floor;
 using std::chrono::microseconds;
 using std::chrono::seconds;
 
-WallTime SystemClock::now() const { return floor<microseconds>(std::chrono::system_clock::now()); }
-SteadyTime SystemClock::steady() const { return std::chrono::steady_clock::now(); }
+WallTime SystemClock::now() const {
+  return floor<microseconds>(std::chrono::system_clock::now());
+}
+SteadyTime SystemClock::steady() const {
+  return std::chrono::steady_clock::now();
+}
 
 namespace {
 

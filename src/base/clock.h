@@ -15,7 +15,7 @@ using SteadyTime = std::chrono::steady_clock::time_point;
 class Clock {
  public:
   virtual ~Clock() = default;
-  [[nodiscard]] virtual WallTime now() const = 0;      // for what people read
+  [[nodiscard]] virtual WallTime now() const = 0;       // for what people read
   [[nodiscard]] virtual SteadyTime steady() const = 0;  // for durations
 };
 

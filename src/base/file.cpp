@@ -15,8 +15,8 @@ Result<std::string> read_file(const std::filesystem::path& path, std::size_t max
   }
   std::string content;
   char block[16384];
-  while (const std::size_t count = std::fread(block, 1, sizeof block, file.get())) {
-    content.append(block, count);
+  while (std::feof(file.get()) == 0 && std::ferror(file.get()) == 0) {
+    content.append(block, std::fread(block, 1, sizeof block, file.get()));
     if (content.size() > max_size) {
       return fail(ErrorCode::kInvalidInput,
                   path.string() + ": larger than " + std::to_string(max_size) + " bytes");

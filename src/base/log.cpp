@@ -27,7 +27,9 @@ spdlog::logger& logger() {
   return *instance;
 }
 
-std::string quoted(const std::string& text) { return to_json_text(nlohmann::json(text)); }
+std::string quoted(const std::string& text) {
+  return to_json_text(nlohmann::json(text));
+}
 
 std::string value_text(const Field& field, Format format) {
   return std::visit(
@@ -86,9 +88,17 @@ void configure(Level level, Format format) {
   }
 }
 
-void debug(std::string_view message, Fields fields) { write(spdlog::level::debug, message, fields); }
-void info(std::string_view message, Fields fields) { write(spdlog::level::info, message, fields); }
-void warn(std::string_view message, Fields fields) { write(spdlog::level::warn, message, fields); }
-void error(std::string_view message, Fields fields) { write(spdlog::level::err, message, fields); }
+void debug(std::string_view message, Fields fields) {
+  write(spdlog::level::debug, message, fields);
+}
+void info(std::string_view message, Fields fields) {
+  write(spdlog::level::info, message, fields);
+}
+void warn(std::string_view message, Fields fields) {
+  write(spdlog::level::warn, message, fields);
+}
+void error(std::string_view message, Fields fields) {
+  write(spdlog::level::err, message, fields);
+}
 
 }  // namespace sessmtp::log

@@ -7,7 +7,9 @@
 
 namespace sessmtp {
 
-void wipe(char* data, std::size_t size) noexcept { OPENSSL_cleanse(data, size); }
+void wipe(char* data, std::size_t size) noexcept {
+  OPENSSL_cleanse(data, size);
+}
 
 SecretBytes::SecretBytes(std::string_view bytes)
     : data_(std::make_unique<char[]>(bytes.size())), size_(bytes.size()) {
@@ -26,7 +28,9 @@ SecretBytes& SecretBytes::operator=(SecretBytes&& other) noexcept {
   return *this;
 }
 
-SecretBytes::~SecretBytes() { wipe(); }
+SecretBytes::~SecretBytes() {
+  wipe();
+}
 
 bool SecretBytes::equals(const SecretBytes& other) const noexcept {
   return size_ == other.size_ && CRYPTO_memcmp(data_.get(), other.data_.get(), size_) == 0;

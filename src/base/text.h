@@ -8,7 +8,9 @@
 namespace sessmtp {
 
 // The text between double quotes. Not std::quoted, which makes a stream manipulator.
-[[nodiscard]] inline std::string in_quotes(std::string_view text) { return '"' + std::string(text) + '"'; }
+[[nodiscard]] inline std::string in_quotes(std::string_view text) {
+  return '"' + std::string(text) + '"';
+}
 
 // "a, b, c"
 [[nodiscard]] inline std::string joined(const std::vector<std::string>& parts) {

@@ -21,13 +21,33 @@ void wipe_and_free(void* block) noexcept {
 
 }  // namespace
 
-void operator delete(void* block) noexcept { wipe_and_free(block); }
-void operator delete[](void* block) noexcept { wipe_and_free(block); }
-void operator delete(void* block, std::size_t) noexcept { wipe_and_free(block); }
-void operator delete[](void* block, std::size_t) noexcept { wipe_and_free(block); }
-void operator delete(void* block, const std::nothrow_t&) noexcept { wipe_and_free(block); }
-void operator delete[](void* block, const std::nothrow_t&) noexcept { wipe_and_free(block); }
-void operator delete(void* block, std::align_val_t) noexcept { wipe_and_free(block); }
-void operator delete[](void* block, std::align_val_t) noexcept { wipe_and_free(block); }
-void operator delete(void* block, std::size_t, std::align_val_t) noexcept { wipe_and_free(block); }
-void operator delete[](void* block, std::size_t, std::align_val_t) noexcept { wipe_and_free(block); }
+void operator delete(void* block) noexcept {
+  wipe_and_free(block);
+}
+void operator delete[](void* block) noexcept {
+  wipe_and_free(block);
+}
+void operator delete(void* block, std::size_t) noexcept {
+  wipe_and_free(block);
+}
+void operator delete[](void* block, std::size_t) noexcept {
+  wipe_and_free(block);
+}
+void operator delete(void* block, const std::nothrow_t&) noexcept {
+  wipe_and_free(block);
+}
+void operator delete[](void* block, const std::nothrow_t&) noexcept {
+  wipe_and_free(block);
+}
+void operator delete(void* block, std::align_val_t) noexcept {
+  wipe_and_free(block);
+}
+void operator delete[](void* block, std::align_val_t) noexcept {
+  wipe_and_free(block);
+}
+void operator delete(void* block, std::size_t, std::align_val_t) noexcept {
+  wipe_and_free(block);
+}
+void operator delete[](void* block, std::size_t, std::align_val_t) noexcept {
+  wipe_and_free(block);
+}

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <map>
@@ -11,6 +12,7 @@
 #include <thread>
 
 #include "base/clock.h"
+#include "base/text.h"
 #include "kube/client.h"
 #include "kube/config.h"
 #include "kube/cpprest_transport.h"
@@ -28,7 +30,19 @@ Result<kube::ClusterConfig> find_cluster(const ControllerCommand& command) {
       return in_cluster;
     }
   }
-  return kube::load_kubeconfig({.paths = command.kubeconfig, .context = command.context});
+  auto loaded = kube::load_kubeconfig({.paths = command.kubeconfig, .context = command.context});
+  if (!loaded && loaded.error().code == ErrorCode::kNotFound && command.kubeconfig.empty()) {
+    loaded.error().message += "; name one with --kubeconfig or KUBECONFIG, or run in a pod";
+  }
+  return loaded;
+}
+
+// A DNS label, as namespaces are named; empty text when it is one, as CLI11 has it.
+std::string check_namespace(const std::string& name) {
+  const auto fits = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'; };
+  const bool valid = !name.empty() && name.size() <= 63 && std::ranges::all_of(name, fits) &&
+                     name.front() != '-' && name.back() != '-';
+  return valid ? std::string() : in_quotes(name) + " is not the name of a namespace";
 }
 
 std::string host_name() {
@@ -55,15 +69,18 @@ ExitCode refuse(const std::string& what, const Error& error) {
 }  // namespace
 
 CLI::App* add_controller(CLI::App& app, ControllerCommand& command) {
-  CLI::App* sub = app.add_subcommand("controller", "Keep the target Secret of each SesSmtpCredential up to date");
-  sub->add_option("--kubeconfig", command.kubeconfig,
-                  "kubeconfig files, separated by colons (default: in a pod its service account, else ~/.kube/config)")
+  CLI::App* sub =
+      app.add_subcommand("controller", "Keep the target Secret of each SesSmtpCredential up to date");
+  sub->add_option(
+         "--kubeconfig", command.kubeconfig,
+         "kubeconfig files, separated by colons (default: in a pod its service account, else ~/.kube/config)")
       ->envname("KUBECONFIG");
   sub->add_option("--context", command.context, "context of the kubeconfig (default: its current-context)")
       ->envname("SES_SMTP_CONTEXT");
   sub->add_option("--watch-namespaces", command.watch_namespaces,
                   "namespaces to serve, separated by commas (default: all)")
       ->delimiter(',')
+      ->check(CLI::Validator(check_namespace, "NAMESPACE"))
       ->envname("SES_SMTP_WATCH_NAMESPACES");
   sub->add_option("--max-concurrent-reconciles", command.workers, "credentials worked on at the same time")
       ->check(CLI::Range(1, 256))
@@ -77,19 +94,19 @@ CLI::App* add_controller(CLI::App& app, ControllerCommand& command) {
       ->option_text("LEVEL [info]")
       ->envname("SES_SMTP_LOG_LEVEL");
   sub->add_option("--log-format", command.log_format, "json or text")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, log::Format>{{"json", log::Format::kJson},
-                                                                             {"text", log::Format::kText}}))
+      ->transform(CLI::CheckedTransformer(
+          std::map<std::string, log::Format>{{"json", log::Format::kJson}, {"text", log::Format::kText}}))
       ->option_text("FORMAT [json]")
       ->envname("SES_SMTP_LOG_FORMAT");
   return sub;
 }
 
 ExitCode run_controller_command(const ControllerCommand& command) {
+  const sigset_t stop_signals = block_stop_signals();  // every thread to come inherits it
   log::configure(command.log_level, command.log_format);
   if (const auto passed = ses::known_answer_self_test(); !passed) {
     return log::error("self-test failed, refusing to run", {{"error", passed.error().message}}), kFailed;
   }
-  const sigset_t stop_signals = block_stop_signals();
   if (const auto threads = kube::initialize_http_threads(); !threads) {
     return log::error("HTTP threads not started", {{"error", threads.error().message}}), kFailed;
   }
@@ -121,11 +138,10 @@ ExitCode run_controller_command(const ControllerCommand& command) {
     log::info("asked to stop", {{"signal", signal == SIGINT ? "SIGINT" : "SIGTERM"}});
     stop.request_stop();
   });
-  operator_::run_controller(client, clock,
-                            {.watch_namespaces = command.watch_namespaces,
-                             .workers = command.workers,
-                             .instance = host_name()},
-                            stop.get_token());
+  operator_::run_controller(
+      client, clock,
+      {.watch_namespaces = command.watch_namespaces, .workers = command.workers, .instance = host_name()},
+      stop.get_token());
   return kOk;
 }
 

@@ -319,9 +319,6 @@ Outcome<CheckedKey> check_key(const SecretBytes& id, const GivenSecret& secret, 
     if (!checked) {
       return std::unexpected(explain(checked.error()));
     }
-    if (ses::looks_like_access_key_id(checked->secret_access_key.expose())) {  // the id, twice
-      return std::unexpected(explain({ses::KeyFault::kSwapped, ses::KeyPart::kSecretAccessKey}));
-    }
     key.access_key_id = std::move(checked->access_key_id);
     key.secret_access_key = std::move(checked->secret_access_key);
     warnings = std::move(checked->warnings);

@@ -1,5 +1,6 @@
 #include "kube/api_error.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "base/json.h"
@@ -8,6 +9,9 @@ namespace sessmtp::kube {
 namespace {
 
 using nlohmann::json;
+
+constexpr std::size_t kMaxName = 128;
+constexpr std::size_t kMaxFields = 10;
 
 ApiErrorKind kind_of(int status) {
   switch (status) {
@@ -35,6 +39,17 @@ std::string text_or_empty(const json& object, const char* key) {
   return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
 }
 
+// The server's own reasons ("AlreadyExists") and field paths ("data[password]") are names. A webhook's may
+// be any text, and ours end up in status.
+std::string name_or_empty(const json& object, const char* key) {
+  std::string text = text_or_empty(object, key);
+  const auto in_a_name = [](char c) {
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+           std::string_view("._-[]").find(c) != std::string_view::npos;
+  };
+  return text.size() <= kMaxName && std::ranges::all_of(text, in_a_name) ? text : std::string();
+}
+
 }  // namespace
 
 bool ApiError::transient() const {
@@ -60,10 +75,9 @@ ApiError to_api_error(const Response& response) {
                  .retry_after = response.retry_after};
   const auto status = parse_json(response.body);
   if (!status || text_or_empty(*status, "kind") != "Status") {
-    error.message = "HTTP " + std::to_string(response.status) + " without a Kubernetes Status";
-    return error;
+    return error;  // from something in between, or for a group the server does not know
   }
-  error.reason = text_or_empty(*status, "reason");
+  error.reason = name_or_empty(*status, "reason");
   error.message = text_or_empty(*status, "message");
   const auto details = status->find("details");
   if (details == status->end() || !details->is_object()) {
@@ -71,7 +85,8 @@ ApiError to_api_error(const Response& response) {
   }
   if (const auto causes = details->find("causes"); causes != details->end() && causes->is_array()) {
     for (const json& cause : *causes) {
-      if (std::string field = text_or_empty(cause, "field"); !field.empty()) {
+      if (std::string field = name_or_empty(cause, "field");
+          !field.empty() && error.fields.size() < kMaxFields) {
         error.fields.push_back(std::move(field));
       }
       if (std::string reason = text_or_empty(cause, "reason"); !reason.empty()) {

@@ -15,7 +15,7 @@ using nlohmann::json;
 
 constexpr auto kCallDeadline = 30s;
 constexpr auto kListDeadline = 90s;
-constexpr auto kTokenLifetime = 60s;   // client-go:transport/token_source.go
+constexpr auto kTokenLifetime = 60s;    // client-go:transport/token_source.go
 constexpr auto kWatchIdleMargin = 10s;  // beyond the server's own timeout
 
 constexpr std::string_view kMetadata = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
@@ -24,9 +24,8 @@ constexpr std::string_view kMetadataList = "application/json;as=PartialObjectMet
 std::string_view trim(std::string_view text) {
   constexpr std::string_view kSpace = " \t\r\n";
   const auto first = text.find_first_not_of(kSpace);
-  return first == std::string_view::npos
-             ? std::string_view()
-             : text.substr(first, text.find_last_not_of(kSpace) - first + 1);
+  return first == std::string_view::npos ? std::string_view()
+                                         : text.substr(first, text.find_last_not_of(kSpace) - first + 1);
 }
 
 // RFC 3986, for a query value.
@@ -121,6 +120,7 @@ ApiResult<json> Client::call(Request request, std::stop_token stop) {
   const auto deadline = request.method == "GET" ? kListDeadline : kCallDeadline;
   const auto response = authorized(
       std::move(request), [&](const Request& ready) { return transport_.send(ready, deadline, stop); });
+  note_reachable(response);
   if (!response) {
     return std::unexpected(to_api_error(response.error()));
   }
@@ -141,12 +141,23 @@ ApiResult<json> Client::call(Request request, std::stop_token stop) {
   return std::move(*parsed);
 }
 
+void Client::note_reachable(const Result<Response, TransportError>& answer) {
+  if (answer) {
+    if (away_.exchange(false)) {
+      log::info("API server answers again");
+    }
+  } else if (answer.error().kind != TransportFailure::kCancelled &&
+             answer.error().kind != TransportFailure::kTooLarge && !away_.exchange(true)) {
+    log::warn("API server does not answer, trying again",
+              {{"error", answer.error().message},
+               {"hint", "check that the server of the kubeconfig is right, running and reachable"}});
+  }
+}
+
 ApiResult<json> Client::get(std::string_view path, std::stop_token stop) {
-  return call({.method = "GET",
-               .target = std::string(path),
-               .headers = {{"Accept", "application/json"}},
-               .body = {}},
-              stop);
+  return call(
+      {.method = "GET", .target = std::string(path), .headers = {{"Accept", "application/json"}}, .body = {}},
+      stop);
 }
 
 ApiResult<json> Client::list(std::string_view path, const ListOptions& options, std::stop_token stop) {

@@ -3,6 +3,7 @@
 // Thread-safe. Holds no state but the bearer token. Each call is safe to repeat.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <mutex>
@@ -86,11 +87,16 @@ class Client {
   template <class Send>
   [[nodiscard]] Result<Response, TransportError> authorized(Request request, const Send& send);
 
+  // One line when the API server stops to answer and one when it answers again, whoever asked.
+  void note_reachable(const Result<Response, TransportError>& answer);
+
   Transport& transport_;
   TokenSource& tokens_;
+  std::atomic<bool> away_ = false;
 };
 
-// "/api/v1/namespaces/shop/secrets/mail"; without a namespace the whole cluster, without a name the collection.
+// "/api/v1/namespaces/shop/secrets/mail"; without a namespace the whole cluster, without a name the
+// collection.
 [[nodiscard]] std::string resource_path(std::string_view group_version, std::string_view namespace_,
                                         std::string_view plural, std::string_view name = {});
 

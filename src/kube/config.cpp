@@ -10,6 +10,7 @@
 
 #include "base/base64.h"
 #include "base/file.h"
+#include "base/text.h"
 
 namespace sessmtp::kube {
 namespace {
@@ -23,17 +24,13 @@ std::unexpected<Error> invalid(std::string message) {
   return fail(ErrorCode::kInvalidInput, std::move(message));
 }
 
-std::string quoted(const std::string& text) {
-  return '"' + text + '"';
-}
-
 // A named entry of one of the three lists, with the file it came from. Reads its fields, keeps the first
 // thing that is wrong, and never shows a value.
 class Entry {
  public:
   Entry() = default;
-  Entry(YAML::Node fields, fs::path file, std::string label)
-      : fields_(std::move(fields)), file_(std::move(file)), label_(std::move(label)) {}
+  Entry(const YAML::Node& fields, fs::path file, std::string label)
+      : fields_(fields), file_(std::move(file)), label_(std::move(label)) {}
 
   [[nodiscard]] const fs::path& file() const { return file_; }
   [[nodiscard]] const std::optional<Error>& error() const { return error_; }
@@ -139,7 +136,7 @@ Result<void> merge_list(const YAML::Node& document, const fs::path& file, const 
     if (!name || !name.IsScalar() || name.Scalar().empty()) {
       return invalid(where + "an item of " + kind + "s has no name");
     }
-    into.try_emplace(name.Scalar(), item[kind], file, kind + " " + quoted(name.Scalar()));
+    into.try_emplace(name.Scalar(), item[kind], file, kind + ' ' + in_quotes(name.Scalar()));
   }
   return {};
 }
@@ -152,7 +149,7 @@ Result<void> merge_document(const YAML::Node& document, const fs::path& file, Me
     return invalid(file.string() + ": not a kubeconfig");
   }
   if (const YAML::Node kind = document["kind"]; kind && kind.IsScalar() && kind.Scalar() != "Config") {
-    return invalid(file.string() + ": not a kubeconfig but of kind " + quoted(kind.Scalar()));
+    return invalid(file.string() + ": not a kubeconfig but of kind " + in_quotes(kind.Scalar()));
   }
   if (const YAML::Node current = document["current-context"];
       into.current_context.empty() && current && current.IsScalar()) {
@@ -319,7 +316,7 @@ Result<ClusterConfig> resolve(const Merged& merged, const std::string& asked_for
   }
   const auto found = merged.contexts.find(name);
   if (found == merged.contexts.end()) {
-    return invalid(files + ": no context " + quoted(name) + "; " + names_of(merged.contexts));
+    return invalid(files + ": no context " + in_quotes(name) + "; " + names_of(merged.contexts));
   }
   Entry context = found->second;
   const std::string cluster = context.text("cluster");
@@ -329,13 +326,14 @@ Result<ClusterConfig> resolve(const Merged& merged, const std::string& asked_for
   if (config.default_namespace.empty()) {
     config.default_namespace = "default";
   }
-  config.origin = "context " + quoted(name) + " of " + context.file().string();
+  config.origin = "context " + in_quotes(name) + " of " + context.file().string();
   if (context.error()) {
     return std::unexpected(*context.error());
   }
   const auto its_cluster = merged.clusters.find(cluster);
   if (its_cluster == merged.clusters.end()) {
-    return std::unexpected(context.wrong("no cluster " + quoted(cluster) + "; " + names_of(merged.clusters)));
+    return std::unexpected(
+        context.wrong("no cluster " + in_quotes(cluster) + "; " + names_of(merged.clusters)));
   }
   if (Result<void> read = read_cluster(its_cluster->second, config); !read) {
     return std::unexpected(std::move(read.error()));
@@ -345,7 +343,7 @@ Result<ClusterConfig> resolve(const Merged& merged, const std::string& asked_for
   }
   const auto its_user = merged.users.find(user);
   if (its_user == merged.users.end()) {
-    return std::unexpected(context.wrong("no user " + quoted(user) + "; " + names_of(merged.users)));
+    return std::unexpected(context.wrong("no user " + in_quotes(user) + "; " + names_of(merged.users)));
   }
   if (Result<void> read = read_user(its_user->second, config); !read) {
     return std::unexpected(std::move(read.error()));

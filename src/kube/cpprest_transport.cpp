@@ -28,8 +28,9 @@ using Instant = std::chrono::steady_clock::time_point;
 
 // Above every deadline of ours; ends what a silent proxy leaves behind.
 constexpr std::chrono::minutes kLibraryTimeout{30};
-// A name lookup, that is; everything else ends at once.
-constexpr std::chrono::seconds kShutdown{10};
+// What is cancelled ends at once, but for a name lookup and a proxy that does not answer CONNECT: those own
+// all they need and are left behind.
+constexpr std::chrono::seconds kShutdown{2};
 // Idle time, probe interval and number of probes; what was sent must be acknowledged in the time of all.
 constexpr int kKeepAliveIdle = 30;
 constexpr int kKeepAliveInterval = 10;

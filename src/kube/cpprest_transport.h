@@ -17,7 +17,8 @@ namespace sessmtp::kube {
 
 // Files named in `config` are read again at each new connection, and once here so that a mistake shows
 // at the start. kInvalidInput for what cannot work: an IPv6 literal, a proxy other than http.
-// The transport must outlive every call; its end waits for what cancelled calls left behind.
+// The transport must outlive every call; its end waits a moment for what cancelled calls left behind.
+// A stream may be silent for at most half an hour, whatever `idle` says.
 [[nodiscard]] Result<std::unique_ptr<Transport>> make_cpprest_transport(const ClusterConfig& config,
                                                                         const Limits& limits = {});
 

@@ -73,7 +73,8 @@ void EventRecorder::send(const Item& item, std::stop_token stop) {
   const nlohmann::json object = {
       {"apiVersion", "events.k8s.io/v1"},
       {"kind", "Event"},
-      {"metadata", {{"name", unique_name(item.regarding.key.name)}, {"namespace", item.regarding.key.namespace_}}},
+      {"metadata",
+       {{"name", unique_name(item.regarding.key.name)}, {"namespace", item.regarding.key.namespace_}}},
       {"eventTime", to_rfc3339_micro(item.time)},
       {"type", item.event.type == EventType::kWarning ? "Warning" : "Normal"},
       {"reason", item.event.reason},

@@ -50,8 +50,12 @@ std::optional<std::uint64_t> as_integer(std::string_view version) {
 
 }  // namespace
 
-std::string_view ObjectMeta::label(std::string_view key) const { return value_of(labels, key); }
-std::string_view ObjectMeta::annotation(std::string_view key) const { return value_of(annotations, key); }
+std::string_view ObjectMeta::label(std::string_view key) const {
+  return value_of(labels, key);
+}
+std::string_view ObjectMeta::annotation(std::string_view key) const {
+  return value_of(annotations, key);
+}
 
 Result<ObjectMeta> decode_meta(const json& object) {
   const json* metadata = member(object, "metadata");

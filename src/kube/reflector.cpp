@@ -12,8 +12,10 @@ namespace {
 using namespace std::chrono_literals;
 using nlohmann::json;
 
-constexpr int kPageSize = 500;            // client-go:tools/pager/pager.go
-constexpr auto kMinWatchTimeout = 300s;   // the server ends a watch after a random 5 to 10 minutes
+constexpr int kPageSize = 500;  // client-go:tools/pager/pager.go
+// An API server that has just started may refuse for some seconds what it allows afterwards.
+constexpr int kPatience = 5;
+constexpr auto kMinWatchTimeout = 300s;  // the server ends a watch after a random 5 to 10 minutes
 
 std::string version_of(const json& object) {
   const auto metadata = object.find("metadata");
@@ -123,6 +125,8 @@ ReflectorInput Reflector::list(const std::string& resource_version, std::stop_to
   if (version.empty()) {
     return ListFailed{bad_answer("a list without resourceVersion")};
   }
+  listed_ = true;
+  refusals_ = 0;
   handlers_.replace(objects);
   return Listed{std::move(version)};
 }
@@ -184,27 +188,30 @@ void Reflector::report(const ReflectorInput& input) {
     }
     return;
   }
-  if (std::holds_alternative<ListFailed>(input) && error->kind == ApiErrorKind::kForbidden) {
+  if (std::holds_alternative<ListFailed>(input) && error->kind == ApiErrorKind::kForbidden &&
+      (!listed_ || ++refusals_ >= kPatience)) {
     handlers_.refused(*error);
   }
-  std::string trouble = error->summary() + ": " + error->message;
-  if (trouble == last_trouble_ || error->kind == ApiErrorKind::kGone) {
+  const bool said_elsewhere = error->kind == ApiErrorKind::kGone || error->kind == ApiErrorKind::kNoAnswer;
+  std::string trouble = error->summary() + (error->message.empty() ? "" : ": " + error->message);
+  if (said_elsewhere || trouble == last_trouble_) {
     return;
   }
   last_trouble_ = std::move(trouble);
   const bool missing = error->kind == ApiErrorKind::kNotFound;
-  log::warn(missing                                         ? "resource is not there, waiting for it"
-            : error->kind == ApiErrorKind::kForbidden       ? "not allowed to read, trying again"
-            : error->kind == ApiErrorKind::kNoAnswer        ? "API server does not answer, trying again"
-                                                            : "reading failed, trying again",
+  const bool forbidden = error->kind == ApiErrorKind::kForbidden;
+  log::warn(missing     ? "resource is not there, waiting for it"
+            : forbidden ? "not allowed to read, trying again"
+                        : "reading failed, trying again",
             {{"path", options_.path},
              {"error", last_trouble_},
-             {"hint", missing ? options_.hint_when_missing
-                      : error->kind == ApiErrorKind::kForbidden
-                          ? std::string("grant the rights of deploy/rbac.yaml")
-                          : std::string()}});
+             {"hint", missing     ? options_.hint_when_missing
+                      : forbidden ? std::string("grant the rights of deploy/rbac.yaml")
+                                  : std::string()}});
 }
 
-double Reflector::random_fraction() { return std::uniform_real_distribution<double>(0.0, 1.0)(random_); }
+double Reflector::random_fraction() {
+  return std::uniform_real_distribution<double>(0.0, 1.0)(random_);
+}
 
 }  // namespace sessmtp::kube

@@ -50,6 +50,8 @@ class Reflector {
   const Options options_;
   const Handlers handlers_;
   std::minstd_rand random_;
+  bool listed_ = false;
+  int refusals_ = 0;          // of lists in a row, after the first that succeeded
   std::string last_trouble_;  // so that the same trouble is logged once
 };
 

@@ -49,10 +49,14 @@ std::optional<NamespacedName> WorkQueue::get(std::stop_token stop) {
   std::unique_lock lock(mutex_);
   while (!stop.stop_requested()) {
     if (auto key = take_locked()) {
+      if (!ready_.empty() || !delayed_.empty()) {
+        wake_locked();  // somebody else has to wait for what is due next
+      }
       return key;
     }
     const auto changed = [this, seen = changes_] { return changes_ != seen; };
-    const auto soonest = std::ranges::min_element(delayed_, {}, [](const auto& entry) { return entry.second; });
+    const auto soonest =
+        std::ranges::min_element(delayed_, {}, [](const auto& entry) { return entry.second; });
     if (soonest == delayed_.end()) {
       (void)changed_.wait(lock, stop, changed);
     } else {

@@ -49,10 +49,10 @@ class WorkQueue {
   const Clock& clock_;
   mutable std::mutex mutex_;
   std::condition_variable_any changed_;
-  std::uint64_t changes_ = 0;  // so that a waiting worker notices any of them
-  std::deque<NamespacedName> ready_;            // in order
-  std::set<NamespacedName> dirty_;              // need a look: ready, or once their worker is done
-  std::set<NamespacedName> processing_;         // some worker has them
+  std::uint64_t changes_ = 0;            // so that a waiting worker notices any of them
+  std::deque<NamespacedName> ready_;     // in order
+  std::set<NamespacedName> dirty_;       // need a look: ready, or once their worker is done
+  std::set<NamespacedName> processing_;  // some worker has them
   std::map<NamespacedName, SteadyTime> delayed_;
   std::map<NamespacedName, unsigned> failures_;
 };

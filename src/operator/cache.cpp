@@ -142,11 +142,22 @@ void Cache::remove_secret(const kube::ObjectMeta& meta) {
 }
 
 void Cache::refuse_credentials(const std::string& scope) {
+  std::set<NamespacedName> gone;
   {
     const std::scoped_lock lock(mutex_);
     scopes_[scope].credentials = Fill::kRefused;
+    for (const auto& [key, value] : credentials_) {
+      if (in_scope(scope, key)) {
+        gone.insert(key);
+      }
+    }
+    std::set<NamespacedName> concerned;
+    for (const NamespacedName& key : gone) {
+      drop_credential(key, concerned);
+    }
   }
   filled_.notify_all();
+  wake(gone);
 }
 
 void Cache::refuse_secrets(const std::string& scope) {
@@ -169,25 +180,37 @@ void Cache::refuse_secrets(const std::string& scope) {
 }
 
 void Cache::note_written_credential(SesSmtpCredential credential) {
-  const std::scoped_lock lock(mutex_);
-  const auto found = credentials_.find(credential.meta.key());
-  // Not one that was deleted meanwhile: only the watch may bring it back.
-  if (found != credentials_.end() && found->second->meta.uid == credential.meta.uid &&
-      kube::later_version(credential.meta.resource_version, found->second->meta.resource_version)) {
+  const NamespacedName key = credential.meta.key();
+  std::set<NamespacedName> concerned;
+  {
+    const std::scoped_lock lock(mutex_);
+    const auto found = credentials_.find(key);
+    // Not one that was deleted meanwhile: only the watch may bring it back.
+    if (found == credentials_.end() || found->second->meta.uid != credential.meta.uid) {
+      return;
+    }
     // A spec newer than the one that was reconciled still has to be looked at; its event will not come
     // as news any more.
     const bool newer_spec = credential.meta.generation != found->second->meta.generation;
-    const NamespacedName key = credential.meta.key();
-    found->second = std::make_shared<const SesSmtpCredential>(std::move(credential));
-    if (newer_spec) {
-      enqueue_(key);
+    store_credential(std::move(credential), concerned);
+    if (!newer_spec) {
+      concerned.erase(key);
     }
   }
+  wake(concerned);
 }
 
-void Cache::note_written_secret(const kube::ObjectMeta& meta) {
-  const std::scoped_lock lock(mutex_);
-  store_secret(meta);
+void Cache::note_written_secret(const kube::ObjectMeta& meta, const NamespacedName& writer) {
+  std::set<NamespacedName> concerned;
+  {
+    const std::scoped_lock lock(mutex_);
+    if (!store_secret(meta)) {
+      return;
+    }
+    collect_referrers(meta.key(), concerned);
+  }
+  concerned.erase(writer);
+  wake(concerned);
 }
 
 bool Cache::wait_until_filled(std::stop_token stop) {
@@ -241,6 +264,7 @@ void Cache::drop_credential(const NamespacedName& key, std::set<NamespacedName>&
   erase_reference(by_source_, source_of(*found->second), key.name);
   erase_reference(by_target_, target, key.name);
   credentials_.erase(found);
+  concerned.insert(key);  // whoever remembers it may forget it now
   collect_claimants(target, concerned);
 }
 
@@ -311,7 +335,7 @@ Claims Cache::claims_of(const SesSmtpCredential& credential, const Sight& target
   const auto found = by_target_.find(target_of(credential));
   for (const std::string& name : found->second) {
     claimants.push_back(credentials_.at({credential.meta.namespace_, name}));
-    claims.target_uids.push_back(claimants.back()->meta.uid);
+    claims.claimants.push_back({.uid = claimants.back()->meta.uid, .name = name});
   }
   if (const SesSmtpCredential& first = winner(claimants, target); first.meta.uid != credential.meta.uid) {
     claims.rival = first.meta.name;

@@ -40,9 +40,9 @@ class Cache {
   void refuse_credentials(const std::string& scope);
   void refuse_secrets(const std::string& scope);
 
-  // The answers to our own writes: known at once, and no reason to look again.
+  // The answers to our own writes: known at once, and no reason for the writer to look again.
   void note_written_credential(api::SesSmtpCredential credential);
-  void note_written_secret(const kube::ObjectMeta& meta);
+  void note_written_secret(const kube::ObjectMeta& meta, const kube::NamespacedName& writer);
 
   // Waits until every scope has been listed or refused. False when stopped before.
   [[nodiscard]] bool wait_until_filled(std::stop_token stop);

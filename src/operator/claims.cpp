@@ -10,8 +10,8 @@ const api::SesSmtpCredential& winner(
   const bool known = target.presence == Presence::kKnown;
   const auto rank = [&](const std::shared_ptr<const api::SesSmtpCredential>& claimant) {
     const bool on_label = known && claimant->meta.uid == target.record.owner_uid;
-    const bool in_status = known && claimant->status.target &&
-                           claimant->status.target->uid == target.record.version.uid;
+    const bool in_status =
+        known && claimant->status.target && claimant->status.target->uid == target.record.version.uid;
     return std::tuple(!on_label, !in_status, claimant->meta.creation_timestamp, claimant->meta.uid);
   };
   return **std::ranges::min_element(claimants, {}, rank);

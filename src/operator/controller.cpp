@@ -126,12 +126,13 @@ void run_controller(kube::Client& client, const Clock& clock, const ControllerOp
 
   std::list<kube::Reflector> reflectors;
   for (const std::string& scope : scopes) {
-    reflectors.emplace_back(client, clock,
-                            kube::Reflector::Options{.path = api::credential_path(scope),
-                                                     .field_selector = {},
-                                                     .representation = kube::Representation::kFull,
-                                                     .hint_when_missing = "install the CRD: kubectl apply -f crds/"},
-                            credential_handlers(cache, scope));
+    reflectors.emplace_back(
+        client, clock,
+        kube::Reflector::Options{.path = api::credential_path(scope),
+                                 .field_selector = {},
+                                 .representation = kube::Representation::kFull,
+                                 .hint_when_missing = "install the CRD: kubectl apply -f crds/"},
+        credential_handlers(cache, scope));
     reflectors.emplace_back(client, clock,
                             kube::Reflector::Options{.path = api::secret_path(scope),
                                                      .field_selector = {},
@@ -151,6 +152,7 @@ void run_controller(kube::Client& client, const Clock& clock, const ControllerOp
     std::condition_variable_any changed;
     int running = options.workers;
     std::vector<std::jthread> workers;
+    workers.reserve(static_cast<std::size_t>(options.workers));
     for (int i = 0; i < options.workers; ++i) {
       workers.emplace_back([&] {
         work(queue, reconciler, stop, calls.get_token());

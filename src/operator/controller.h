@@ -15,7 +15,7 @@ namespace sessmtp::operator_ {
 struct ControllerOptions {
   std::vector<std::string> watch_namespaces;  // empty: the whole cluster
   int workers = 8;
-  std::string instance;  // names this process in events; usually the host name
+  std::string instance;                           // names this process in events; usually the host name
   std::chrono::milliseconds drain_limit{10'000};  // for work in hand when asked to stop
 };
 

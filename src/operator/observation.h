@@ -28,7 +28,7 @@ struct SecretRecord {
 [[nodiscard]] SecretRecord record_of(const kube::ObjectMeta& meta);
 
 enum class Presence : std::uint8_t {
-  kUnknown,    // nobody has looked yet
+  kUnknown,  // nobody has looked yet
   kAbsent,
   kKnown,
   kForbidden,  // we may not list Secrets in this namespace
@@ -42,10 +42,16 @@ struct Sight {
   friend bool operator==(const Sight&, const Sight&) = default;
 };
 
+// A living credential that names our target, be it ourselves.
+struct Claimant {
+  std::string uid;
+  std::string name;
+};
+
 // What the other credentials of the namespace say about this one.
 struct Claims {
-  std::string rival;                     // the credential that has our target; empty: we have it
-  std::vector<std::string> target_uids;  // uids of all living credentials that name our target
+  std::string rival;  // the credential that has our target; empty: we have it
+  std::vector<Claimant> claimants;
 };
 
 struct NotRead {};

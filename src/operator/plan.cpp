@@ -26,7 +26,9 @@ using kube::EventType;
 // A resourceVersion that no object has: server-side apply with it can only create.
 constexpr const char* kNeverAVersion = "1";
 
-const kube::Secret* live_secret(const LiveRead& read) { return std::get_if<kube::Secret>(&read); }
+const kube::Secret* live_secret(const LiveRead& read) {
+  return std::get_if<kube::Secret>(&read);
+}
 
 SecretVersion version_of(const kube::Secret& secret) {
   return {.uid = secret.meta.uid, .resource_version = secret.meta.resource_version};
@@ -50,16 +52,23 @@ std::optional<SecretRecord> target_record(const Observation& o) {
 
 enum class Ownership : std::uint8_t { kNone, kOurs, kFormerLife, kForeign };
 
+// The credential that the target says it belongs to, if it exists and names that target.
+const Claimant* living_owner(const Observation& o, const SecretRecord& target) {
+  const auto found = std::ranges::find(o.claims.claimants, target.owner_uid, &Claimant::uid);
+  return found == o.claims.claimants.end() ? nullptr : &*found;
+}
+
 Ownership ownership_of(const Observation& o, const std::optional<SecretRecord>& record) {
   if (!record) {
     return Ownership::kNone;
   }
   const SesSmtpCredential& credential = o.credential;
-  const bool ours_by_status = credential.status.target && credential.status.target->uid == record->version.uid;
+  const bool ours_by_status =
+      credential.status.target && credential.status.target->uid == record->version.uid;
   if (record->owner_uid == credential.meta.uid || ours_by_status) {
     return Ownership::kOurs;
   }
-  const bool owner_lives = std::ranges::find(o.claims.target_uids, record->owner_uid) != o.claims.target_uids.end();
+  const bool owner_lives = living_owner(o, *record) != nullptr;
   // Left by an object of our name that was deleted, or restored from a backup under a new uid.
   if (record->managed && record->credential_name == credential.meta.name && !owner_lives) {
     return Ownership::kFormerLife;
@@ -67,13 +76,16 @@ Ownership ownership_of(const Observation& o, const std::optional<SecretRecord>& 
   return Ownership::kForeign;
 }
 
+Problem lost_to(const std::string& rival, const std::string& target) {
+  return {Reason::kTargetConflict, "Secret " + in_quotes(target) + " is the target of SesSmtpCredential " +
+                                       in_quotes(rival) + "; choose another spec.target.name"};
+}
+
 // What metadata and claims say without any value being read.
 std::optional<Problem> judge_from_metadata(const Observation& o) {
   const api::Spec& spec = o.credential.spec;
   if (!o.claims.rival.empty()) {
-    return Problem{Reason::kTargetConflict, "Secret " + in_quotes(spec.target_name) +
-                                                " is the target of SesSmtpCredential " +
-                                                in_quotes(o.claims.rival) + "; choose another spec.target.name"};
+    return lost_to(o.claims.rival, spec.target_name);
   }
   if (o.source.presence == Presence::kForbidden) {
     return Problem{Reason::kForbidden, "the operator may not list Secrets in namespace " +
@@ -91,13 +103,16 @@ std::optional<Problem> judge_from_metadata(const Observation& o) {
   }
   const auto record = target_record(o);
   if (ownership_of(o, record) == Ownership::kForeign) {
+    if (const Claimant* owner = living_owner(o, *record)) {
+      return lost_to(owner->name, spec.target_name);
+    }
     return Problem{Reason::kTargetConflict, "Secret " + in_quotes(spec.target_name) +
                                                 " exists and is not managed by this SesSmtpCredential; it is "
                                                 "left alone: delete it, or choose another spec.target.name"};
   }
   if (record && record->terminating) {
-    return Problem{Reason::kTargetTerminating,
-                   "Secret " + in_quotes(spec.target_name) + " is being deleted; it is made anew when it is gone"};
+    return Problem{Reason::kTargetTerminating, "Secret " + in_quotes(spec.target_name) +
+                                                   " is being deleted; it is made anew when it is gone"};
   }
   return std::nullopt;
 }
@@ -150,8 +165,8 @@ class Planner {
       return fail(*problem);
     }
     if (std::holds_alternative<Missing>(o_.live_source)) {
-      return fail({Reason::kSourceNotFound,
-                   "Secret " + in_quotes(credential_.spec.source_name) + " not found; waiting for it to appear"});
+      return fail({Reason::kSourceNotFound, "Secret " + in_quotes(credential_.spec.source_name) +
+                                                " not found; waiting for it to appear"});
     }
     if (const auto* error = std::get_if<kube::ApiError>(&o_.live_source)) {
       return fail_to_read(credential_.spec.source_name, *error);
@@ -185,8 +200,8 @@ class Planner {
     }
     const auto endpoint = resolve_endpoint(*region, credential_.spec.endpoint);
     if (!endpoint) {
-      return fail({Reason::kEndpointUnknown, "no public SMTP endpoint is known for region " + in_quotes(*region) +
-                                                 "; set spec.endpoint.host"});
+      return fail({Reason::kEndpointUnknown, "no public SMTP endpoint is known for region " +
+                                                 in_quotes(*region) + "; set spec.endpoint.host"});
     }
     if (!seen_before) {
       warn_about(*source, *region, *endpoint);
@@ -194,25 +209,27 @@ class Planner {
     return with_key(source->key, *region, *endpoint);
   }
 
-  Result<std::string, Problem> choose_region(const api::Source& source) const {
+  [[nodiscard]] Result<std::string, Problem> choose_region(const api::Source& source) const {
     if (credential_.spec.region) {
       if (!ses::has_region_syntax(*credential_.spec.region)) {
-        return std::unexpected(
-            Problem{Reason::kRegionInvalid, "spec.region is not the name of an AWS region, such as eu-west-1"});
+        return std::unexpected(Problem{Reason::kRegionInvalid,
+                                       "spec.region is not the name of an AWS region, such as eu-west-1"});
       }
       return *credential_.spec.region;
     }
     if (source.region_key.empty()) {
-      return std::unexpected(Problem{Reason::kRegionMissing,
-                                     "no region: set spec.region, or a key \"region\" in Secret " +
-                                         in_quotes(credential_.spec.source_name) +
-                                         "; a password is good for one region only"});
+      return std::unexpected(
+          Problem{Reason::kRegionMissing, "no region: set spec.region, or a key \"region\" in Secret " +
+                                              in_quotes(credential_.spec.source_name) +
+                                              "; a password is good for one region only"});
     }
     if (!source.region) {
-      return std::unexpected(
-          Problem{Reason::kRegionInvalid, "key " + in_quotes(source.region_key) + " of Secret " +
-                                              in_quotes(credential_.spec.source_name) +
-                                              " is not the name of an AWS region, such as eu-west-1"});
+      return std::unexpected(Problem{Reason::kRegionInvalid,
+                                     "key " + in_quotes(source.region_key) + " of Secret " +
+                                         in_quotes(credential_.spec.source_name) +
+                                         " is not the name of an AWS region" +
+                                         (source.region_hint ? "; did you mean " + *source.region_hint + "?"
+                                                             : std::string(", such as eu-west-1"))});
     }
     return *source.region;
   }
@@ -227,7 +244,8 @@ class Planner {
     }
     if (!ses::is_known_smtp_region(region)) {
       warn("RegionUnknown", "region " + region + " is not known to offer SES SMTP (list of " +
-                                std::string(ses::kKnownRegionsAsOf) + "); the password is derived all the same");
+                                std::string(ses::kKnownRegionsAsOf) +
+                                "); the password is derived all the same");
     }
     if (endpoint.port == 25) {
       warn("PortThrottled", "port 25 is throttled by default on EC2; 587 is not");
@@ -237,7 +255,7 @@ class Planner {
   // How the target relates to the key that the source holds now.
   struct Standing {
     bool creating = false;
-    bool rotated = false;      // the pair is another one than the target holds
+    bool rotated = false;  // the pair is another one than the target holds
     WallTime key_since{};
   };
 
@@ -292,17 +310,27 @@ class Planner {
               .rotated = status_.target.has_value() && !same_key,
               .key_since = same_key ? *status_.key_since : now};
     }
-    // With source and spec as they were, a pair that differs is somebody's edit of the target; and so it
-    // is when the target was touched while the key id stayed the same.
-    const bool source_is_new = status_.source != source_version_ || !spec_is_observed(credential_);
-    const bool same_id = live->data.contains(api::kUsernameKey) &&
-                         live->data.at(api::kUsernameKey).equals(key.access_key_id);
-    const bool edited = same_id && status_.target && status_.target != version_of(*live);
-    const bool rotated = source_is_new && !edited && !api::holds_pair_of(*live, key);
+    // A pair that differs is a rotation only if it is not the one that status speaks of; otherwise somebody
+    // edited the target. Where the ids do not tell, the target does, as long as nobody has touched it.
+    const bool held = api::holds_pair_of(*live, key);
+    const bool source_is_settled =
+        was_ready(status_) && status_.source == source_version_ && spec_is_observed(credential_);
+    const bool another_id = masked != status_.access_key_id;
+    const bool untouched = status_.target == version_of(*live);
+    const bool unshown = masked == "****" && !holds_id_of(*live, key);
+    const bool changed =
+        status_.target ? another_id || (!source_is_settled && !held && (untouched || unshown)) : !held;
     const auto annotated = parse_rfc3339(live->meta.annotation(api::kKeySinceAnnotation));
     return {.creating = false,
-            .rotated = rotated && ownership == Ownership::kOurs,
-            .key_since = rotated ? now : annotated ? *annotated : status_.key_since.value_or(now)};
+            .rotated = changed && ownership == Ownership::kOurs,
+            .key_since = changed && !held ? now
+                         : annotated      ? *annotated
+                                          : status_.key_since.value_or(now)};
+  }
+
+  static bool holds_id_of(const kube::Secret& live, const ses::IamKey& key) {
+    const auto found = live.data.find(api::kUsernameKey);
+    return found != live.data.end() && found->second.equals(key.access_key_id);
   }
 
   static Plan write(kube::Secret intent, const std::optional<SecretRecord>& record, Ownership ownership) {
@@ -314,7 +342,8 @@ class Planner {
         intent.meta.resource_version = record->version.resource_version;
       }
     }
-    return Plan{.read_target = false, .write = std::move(intent), .status = {}, .events = {}, .retry = Retry::kNo};
+    return Plan{
+        .read_target = false, .write = std::move(intent), .status = {}, .events = {}, .retry = Retry::kNo};
   }
 
   Plan succeed(const std::string& masked, const std::string& region, const ses::Endpoint& endpoint,
@@ -326,17 +355,17 @@ class Planner {
     next.endpoint = endpoint;
     next.key_since = standing.key_since;
     if (standing.rotated) {
-      next.last_rotation_time = std::chrono::floor<std::chrono::seconds>(o_.now);
+      next.last_rotation_time = standing.key_since;
     }
     next.source = source_version_;
     next.target = std::move(target);
     next.target_name = credential_.spec.target_name;
     next.render_version = api::kRenderVersion;
     announce_success(next, standing, ownership, difference);
-    return finish(std::move(next), Reason::kSynced,
-                  "Secret " + in_quotes(next.target_name) + " holds the SMTP credential of key " + masked + " for " +
-                      endpoint.host + ':' + std::to_string(endpoint.port),
-                  Retry::kNo);
+    const std::string message = "Secret " + in_quotes(next.target_name) +
+                                " holds the SMTP credential of key " + masked + " for " + endpoint.host +
+                                ':' + std::to_string(endpoint.port);
+    return finish(std::move(next), Reason::kSynced, message, Retry::kNo);
   }
 
   void announce_success(const Status& next, const Standing& standing, Ownership ownership,
@@ -364,10 +393,7 @@ class Planner {
     if (source_version_) {
       next.source = source_version_;
     }
-    const auto record = target_record(o_);
-    const bool lost = next.target && record && record->version.uid != next.target->uid &&
-                      problem.reason == Reason::kTargetConflict;
-    if (lost) {  // status never names a Secret that is not ours
+    if (problem.reason == Reason::kTargetConflict) {  // status never names a Secret that is not ours
       next.target.reset();
       next.target_name.clear();
       next.access_key_id.clear();
@@ -442,11 +468,13 @@ Needs needs(const Observation& o) {
   if (o.target.presence != Presence::kKnown) {
     return Needs::kSource;
   }
-  const bool only_source_is_new = was_ready(o.credential.status) && spec_is_observed(o.credential) &&
-                                  target_is_as_written(o);
+  const bool only_source_is_new =
+      was_ready(o.credential.status) && spec_is_observed(o.credential) && target_is_as_written(o);
   return only_source_is_new ? Needs::kSource : Needs::kSourceAndTarget;
 }
 
-Plan plan(const Observation& o) { return Planner(o).run(); }
+Plan plan(const Observation& o) {
+  return Planner(o).run();
+}
 
 }  // namespace sessmtp::operator_

@@ -34,10 +34,10 @@ enum class Retry : std::uint8_t {
 };
 
 struct Plan {
-  bool read_target = false;            // read it live and ask again
-  std::optional<kube::Secret> write;   // apply it and ask again; see below
-  std::optional<api::Status> status;   // empty: leave it as it is
-  std::vector<kube::Event> events;     // after the status is written
+  bool read_target = false;           // read it live and ask again
+  std::optional<kube::Secret> write;  // apply it and ask again; see below
+  std::optional<api::Status> status;  // empty: leave it as it is
+  std::vector<kube::Event> events;    // after the status is written
   Retry retry = Retry::kNo;
 };
 

@@ -51,7 +51,7 @@ Reconciler::Outcome Reconciler::reconcile(const kube::NamespacedName& key, std::
   Plan decided = plan(*observation);
   for (int round = 0; (decided.read_target || decided.write) && round < kMaxRounds; ++round) {
     if (decided.write) {
-      observation->written = write_secret(*decided.write, stop);
+      observation->written = write_secret(*decided.write, key, stop);
     } else {
       observation->written.reset();
       observation->live_target = read_secret(namespace_, credential.spec.target_name, stop);
@@ -65,7 +65,7 @@ Reconciler::Outcome Reconciler::reconcile(const kube::NamespacedName& key, std::
   if (!decided.status || *decided.status == credential.status) {
     return {.retry = decided.retry, .again = {}};
   }
-  if (differ_in_versions_only(credential.status, *decided.status)) {
+  if (!observation->written && differ_in_versions_only(credential.status, *decided.status)) {
     if (const milliseconds delay = version_touch_delay(key); delay > 0ms) {
       return {.retry = decided.retry, .again = delay};
     }
@@ -84,7 +84,7 @@ LiveRead Reconciler::read_secret(const std::string& namespace_, const std::strin
     if (answer.error().kind == kube::ApiErrorKind::kNotFound) {
       return Missing{};
     }
-    if (answer.error().transient()) {
+    if (answer.error().transient() && answer.error().kind != kube::ApiErrorKind::kNoAnswer) {
       log::warn("Secret not readable, trying again",
                 {{"namespace", namespace_}, {"name", name}, {"error", answer.error().message}});
     }
@@ -94,13 +94,15 @@ LiveRead Reconciler::read_secret(const std::string& namespace_, const std::strin
   if (!secret) {
     kube::ApiError error;
     error.message = secret.error().message;
-    log::error("Secret not understood", {{"namespace", namespace_}, {"name", name}, {"error", error.message}});
+    log::error("Secret not understood",
+               {{"namespace", namespace_}, {"name", name}, {"error", error.message}});
     return error;
   }
   return std::move(*secret);
 }
 
-WriteAnswer Reconciler::write_secret(const kube::Secret& intent, std::stop_token stop) {
+WriteAnswer Reconciler::write_secret(const kube::Secret& intent, const kube::NamespacedName& writer,
+                                     std::stop_token stop) {
   const auto answer = client_.apply(api::secret_path(intent.meta.namespace_, intent.meta.name),
                                     encode_secret(intent), {.force = true}, stop);
   if (!answer) {
@@ -112,11 +114,12 @@ WriteAnswer Reconciler::write_secret(const kube::Secret& intent, std::stop_token
     error.message = meta.error().message;
     return error;
   }
-  cache_.note_written_secret(*meta);
+  cache_.note_written_secret(*meta, writer);
   return api::SecretVersion{.uid = meta->uid, .resource_version = meta->resource_version};
 }
 
-bool Reconciler::write_status(const SesSmtpCredential& credential, const Status& status, std::stop_token stop) {
+bool Reconciler::write_status(const SesSmtpCredential& credential, const Status& status,
+                              std::stop_token stop) {
   const nlohmann::json intent = {{"apiVersion", api::kGroupVersion},
                                  {"kind", api::kKind},
                                  {"metadata",
@@ -125,18 +128,17 @@ bool Reconciler::write_status(const SesSmtpCredential& credential, const Status&
                                    {"uid", credential.meta.uid}}},
                                  {"status", encode_status(status)}};
   const auto answer =
-      client_.apply(api::credential_path(credential.meta.namespace_, credential.meta.name) + "/status", intent,
-                    {.force = true}, stop);
+      client_.apply(api::credential_path(credential.meta.namespace_, credential.meta.name) + "/status",
+                    intent, {.force = true}, stop);
   if (!answer) {
     const kube::ApiError& error = answer.error();
     if (error.kind == kube::ApiErrorKind::kNotFound || error.kind == kube::ApiErrorKind::kConflict) {
       return true;  // deleted meanwhile, or another object of that name: its own event will come
     }
-    if (error.kind != kube::ApiErrorKind::kCancelled) {
-      log::warn("status not written, trying again",
-                {{"namespace", credential.meta.namespace_},
-                 {"name", credential.meta.name},
-                 {"error", error.summary() + ": " + error.message}});
+    if (error.kind != kube::ApiErrorKind::kCancelled && error.kind != kube::ApiErrorKind::kNoAnswer) {
+      log::warn("status not written, trying again", {{"namespace", credential.meta.namespace_},
+                                                     {"name", credential.meta.name},
+                                                     {"error", error.summary() + ": " + error.message}});
     }
     return false;
   }
@@ -155,18 +157,18 @@ void Reconciler::announce(const SesSmtpCredential& credential, const Plan& decid
                                         .resource_version = credential.meta.resource_version};
   for (const kube::Event& event : decided.events) {
     const bool warning = event.type == kube::EventType::kWarning;
-    (warning ? log::warn : log::info)(event.reason, {{"namespace", regarding.key.namespace_},
-                                                     {"name", regarding.key.name},
-                                                     {"message", event.note}});
+    (warning ? log::warn : log::info)(
+        event.reason,
+        {{"namespace", regarding.key.namespace_}, {"name", regarding.key.name}, {"message", event.note}});
     events_.publish(regarding, event);
   }
   const api::Condition* before = find_condition(credential.status.conditions, "Ready");
   const api::Condition* after = find_condition(decided.status->conditions, "Ready");
   const bool news = before == nullptr || before->reason != after->reason;
   if (news && decided.events.empty()) {
-    log::info(after->reason, {{"namespace", regarding.key.namespace_},
-                              {"name", regarding.key.name},
-                              {"message", after->message}});
+    log::info(
+        after->reason,
+        {{"namespace", regarding.key.namespace_}, {"name", regarding.key.name}, {"message", after->message}});
   }
 }
 

@@ -32,7 +32,8 @@ class Reconciler {
  private:
   [[nodiscard]] LiveRead read_secret(const std::string& namespace_, const std::string& name,
                                      std::stop_token stop);
-  [[nodiscard]] WriteAnswer write_secret(const kube::Secret& intent, std::stop_token stop);
+  [[nodiscard]] WriteAnswer write_secret(const kube::Secret& intent, const kube::NamespacedName& writer,
+                                         std::stop_token stop);
   // False when the status could not be written: the whole look is repeated.
   [[nodiscard]] bool write_status(const api::SesSmtpCredential& credential, const api::Status& status,
                                   std::stop_token stop);

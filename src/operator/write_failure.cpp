@@ -16,7 +16,9 @@ bool says(const kube::ApiError& error, std::string_view words) {
   return error.message.find(words) != std::string::npos;
 }
 
-WriteVerdict report(Reason reason) { return {WriteFailure::kReport, reason}; }
+WriteVerdict report(Reason reason) {
+  return {WriteFailure::kReport, reason};
+}
 
 WriteVerdict judge_forbidden(const kube::ApiError& error) {
   if (contains(error.causes, "NamespaceTerminating")) {
@@ -30,7 +32,7 @@ WriteVerdict judge_forbidden(const kube::ApiError& error) {
 }
 
 WriteVerdict judge_invalid(const kube::ApiError& error) {
-  if (error.http_status == 413) {
+  if (error.http_status == 413 || contains(error.causes, "FieldValueTooLong")) {
     return report(Reason::kTargetTooLarge);
   }
   // The name belongs to another object by now.
@@ -80,13 +82,15 @@ std::string describe_write_failure(Reason reason, const std::string& target_name
     case Reason::kQuotaExceeded:
       return text + "; a ResourceQuota of the namespace is used up";
     case Reason::kAdmissionDenied:
-      return text + "; an admission policy or webhook refused it (its message is not shown here, because it "
-                    "may quote the Secret)";
+      return text +
+             "; an admission policy or webhook refused it (its message is not shown here, because it "
+             "may quote the Secret)";
     case Reason::kTargetConflict:
       return text + "; another controller owns this Secret";
     case Reason::kTargetTypeImmutable:
-      return text + "; the Secret has another type, which cannot be changed: delete it, or choose another "
-                    "spec.target.name";
+      return text +
+             "; the Secret has another type, which cannot be changed: delete it, or choose another "
+             "spec.target.name";
     case Reason::kTargetImmutable:
       return text + "; the Secret is marked immutable: delete it, and it is made anew";
     case Reason::kTargetTooLarge:

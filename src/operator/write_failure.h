@@ -11,10 +11,10 @@
 namespace sessmtp::operator_ {
 
 enum class WriteFailure : std::uint8_t {
-  kLookAgain,    // the target is not what we thought: read it
+  kLookAgain,      // the target is not what we thought: read it
   kNamespaceGoes,  // the namespace is being deleted: nothing to do
-  kTryAgain,     // the API server did not do its part
-  kReport,       // `reason` says why
+  kTryAgain,       // the API server did not do its part
+  kReport,         // `reason` says why
 };
 
 struct WriteVerdict {

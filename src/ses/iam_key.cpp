@@ -121,7 +121,7 @@ Result<IamKey, KeyProblem> check_iam_key(const SecretBytes& access_key_id,
   if (is_already_derived(secret)) {
     return refuse(KeyFault::kAlreadyDerivedPassword, KeyPart::kSecretAccessKey);
   }
-  if (looks_like_access_key_id(secret) && !looks_like_access_key_id(id)) {
+  if (looks_like_access_key_id(secret)) {  // also when the id stands in both places
     return refuse(KeyFault::kSwapped, KeyPart::kSecretAccessKey);
   }
   if (is_not_an_access_key_id(id)) {

@@ -19,7 +19,7 @@ enum class KeyFault : std::uint8_t {
   kValueEmpty,              // nothing is left after trimming
   kTemporaryCredentials,    // the id begins ASIA, or a session token is there
   kAlreadyDerivedPassword,  // the secret has the shape of an SMTP password, or is the SES console's CSV file
-  kSwapped,                 // the secret has the shape of an access key id, and the id has not
+  kSwapped,                 // an access key id stands where the secret should be
   kNotAnAccessKeyId,        // a user id, role id, ARN …, or outside ^\w{16,128}$
   kMalformed,               // white space, control or non-ASCII bytes inside a value
   kDoubleEncoded,           // base64 of a 40-character secret access key, or of an access key id

@@ -18,7 +18,6 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
-
 from harness import OPERATOR, Cluster, Controller, World, unique
 
 

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import yaml
+from oracle import Key, plain
 
 from kube import Api, Object
-from oracle import Key, plain
 
 ROOT = Path(__file__).resolve().parents[2]
 BINARY = ROOT / os.environ.get("SESSMTP_BIN", "build/release/bin/ses-smtp")
@@ -366,8 +366,9 @@ class World:
                 or not generation == status["observedGeneration"] == ready["observedGeneration"]
             ):
                 return None
-            source, target = self.secret(credential["spec"]["source"]["secretName"]), self.secret(
-                status["target"]["name"]
+            source, target = (
+                self.secret(credential["spec"]["source"]["secretName"]),
+                self.secret(status["target"]["name"]),
             )
             same = (
                 source

@@ -1,5 +1,6 @@
 """A world that is not as it should be: the operator says so in one line, waits, and goes on by itself."""
 
+import json
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -7,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-
 from harness import (
     BINARY,
     MANAGER,
@@ -54,11 +54,16 @@ def test_server_that_is_not_there_yet(
     kubeconfig = stopped_server.kubeconfig_of("ses-smtp-operator-test", Path(stopped_server.info["folder"]))
     stopped_server.stop_server()
     controller = own_controller("--watch-namespaces", world.namespace, kubeconfig=kubeconfig)
-    line = first_complaint(controller, server.removeprefix("https://"))
-    assert world.namespace not in line
+    first_complaint(controller, server.removeprefix("https://"))
     stopped_server.start_server()
     assert data_of(world.wait_synced(seconds=60)[1]) == target_data(key, REGION)
-    assert len(controller.complaints()) == 1, controller.tail()
+    assert_said_once(controller.complaints())
+
+
+def assert_said_once(lines: list[str]) -> None:
+    """However often it was tried, for each thing watched."""
+    said = [(line["msg"], line.get("path")) for line in map(json.loads, lines)]
+    assert sorted(set(said)) == sorted(said)
 
 
 def test_server_that_goes_away(world: World, controller: Controller, stopped_server: Cluster) -> None:
@@ -73,7 +78,7 @@ def test_server_that_goes_away(world: World, controller: Controller, stopped_ser
     world.write_source(plain(new, region=REGION))
     assert data_of(world.wait_synced(seconds=60)[1]) == target_data(new, REGION)
     assert controller.running and controller.pid == pid
-    assert len(controller.complaints(log)) <= 3, "one line for each thing watched, not one for each try"
+    assert_said_once(controller.complaints(log))
 
 
 def test_end_while_the_server_is_away(
@@ -110,12 +115,12 @@ def bare_cluster() -> Iterator[Cluster]:
 def test_missing_crd(bare_cluster: Cluster, own_controller: Callable[..., Controller]) -> None:
     """34 | CRD missing | – | waits, says so in one clear line, works once it is installed"""
     controller = own_controller(of=bare_cluster)
-    line = first_complaint(controller, "sessmtpcredentials.ses-smtp.dev")
+    line = first_complaint(controller, "ses-smtp.dev/v1alpha1/sessmtpcredentials")
     assert "crds/" in line or "install" in line, "it says what to do"
     mark = bare_cluster.now()
     wait_for("it looks again", lambda: bare_cluster.calls(mark), 60, controller.tail)
     assert controller.running
-    assert len(controller.complaints()) == 1, controller.tail()
+    assert_said_once(controller.complaints())
     bare_cluster.install_crd()
     bare_cluster.api.create("Namespace", {"metadata": {"name": "shop"}})
     world = World(bare_cluster, "shop")
@@ -253,9 +258,9 @@ def test_missing_context(cluster: Cluster) -> None:
     done = run("--kubeconfig", cluster.kubeconfig, "--context", "lost")
     assert done.returncode == 2, done.stderr
     [line] = done.stderr.splitlines()
-    assert (
-        "lost" in line and str(cluster.kubeconfig) in line and cluster.name in line
-    ), "it names the contexts there are"
+    assert "lost" in line and str(cluster.kubeconfig) in line and cluster.name in line, (
+        "it names the contexts there are"
+    )
 
 
 def test_no_cluster_at_all() -> None:
@@ -265,19 +270,19 @@ def test_no_cluster_at_all() -> None:
 
 
 @pytest.mark.parametrize(
-    "args",
+    "args, words",
     [
-        ["--no-such-flag"],
-        ["--log-level", "loud"],
-        ["--log-format", "xml"],
-        ["--watch-namespaces", "Not_A_Namespace"],
-        ["--kubeconfig"],
-        ["stray"],
+        # What it does not know is not repeated: it may be a secret that ended up there.
+        (["--no-such-flag"], "--help"),
+        (["stray"], "--help"),
+        (["--log-level", "loud"], "--log-level"),
+        (["--log-format", "xml"], "--log-format"),
+        (["--watch-namespaces", "Not_A_Namespace"], "--watch-namespaces"),
+        (["--kubeconfig"], "--kubeconfig"),
     ],
-    ids=" ".join,
 )
-def test_usage_error(args: list[str]) -> None:
+def test_usage_error(args: list[str], words: str) -> None:
     done = run(*args)
     assert done.returncode == 2, done.stderr
-    assert args[-1] in done.stderr
+    assert words in done.stderr
     assert done.stdout == ""

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 import yaml
-
 from harness import ROOT, World, wait_for
+
 from kube import ApiException, Object, path, status_of
 
 pytestmark = pytest.mark.usefixtures("no_controller")

@@ -22,8 +22,9 @@ class Tool:
         self.env = os.environ | {"XDG_CACHE_HOME": str(cache), "KUBEBUILDER_ASSETS": str(assets)}
 
     def popen(self, *args: str) -> subprocess.Popen[str]:
-        return subprocess.Popen([TOOL, *args], env=self.env, text=True,
-                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        return subprocess.Popen(
+            [TOOL, *args], env=self.env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
 
     def __call__(self, *args: str, status: int = 0) -> str:
         """What it printed: to standard output when it went well, else to standard error."""
@@ -35,10 +36,18 @@ class Tool:
     def info(self, name: str) -> dict:
         return json.loads(self("env", "--json", name))
 
-    def kubectl(self, name: str, *args: str, kubeconfig: Path | None = None) -> subprocess.CompletedProcess[str]:
+    def kubectl(
+        self, name: str, *args: str, kubeconfig: Path | None = None
+    ) -> subprocess.CompletedProcess[str]:
         info = self.info(name)
-        return subprocess.run([info["kubectl"], "--kubeconfig", kubeconfig or info["kubeconfig"], *args],
-                              env=self.env, text=True, capture_output=True, timeout=60, check=False)
+        return subprocess.run(
+            [info["kubectl"], "--kubeconfig", kubeconfig or info["kubeconfig"], *args],
+            env=self.env,
+            text=True,
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
 
     def leftovers(self) -> list[str]:
         return [path.name for path in self.clusters.iterdir()]
@@ -54,7 +63,9 @@ class Processes:
 
     def ended(self, seconds: float = 0) -> bool:
         deadline = time.monotonic() + seconds
-        return all(select.select([handle], [], [], max(0, deadline - time.monotonic()))[0] for handle in self.handles)
+        return all(
+            select.select([handle], [], [], max(0, deadline - time.monotonic()))[0] for handle in self.handles
+        )
 
     def none_ended(self) -> bool:
         return not select.select(self.handles, [], [], 0)[0]
@@ -100,8 +111,15 @@ def test_clusters_side_by_side_know_nothing_of_each_other(pair: Tool) -> None:
 def test_controllers_work(pair: Tool) -> None:
     """Ready means that a namespace gets what pods need, and that it and its content can go away again."""
     assert pair.kubectl("one", "create", "namespace", "short-lived").returncode == 0
-    wait = pair.kubectl("one", "--namespace=short-lived", "wait", "--for=create", "--timeout=20s",
-                        "serviceaccount/default", "configmap/kube-root-ca.crt")
+    wait = pair.kubectl(
+        "one",
+        "--namespace=short-lived",
+        "wait",
+        "--for=create",
+        "--timeout=20s",
+        "serviceaccount/default",
+        "configmap/kube-root-ca.crt",
+    )
     assert wait.returncode == 0, wait.stderr
     gone = pair.kubectl("one", "delete", "namespace", "short-lived", "--timeout=20s")
     assert gone.returncode == 0, gone.stderr
@@ -111,10 +129,20 @@ def test_status_env_and_a_second_up_tell_of_the_running_cluster(pair: Tool) -> N
     info = pair.info("one")
     assert info["state"] == "ready"
     assert [line.split()[:3] for line in pair("status").splitlines()[1:]] == [
-        [name, "ready", pair.info(name)["server"]] for name in ("one", "two")]
-    shell = subprocess.run(["sh", "-ec", f'eval "$({TOOL} env one)"; command -v kubectl; kubectl config view -o '
-                            'jsonpath="{.clusters[0].cluster.server}"'], env=pair.env, text=True, capture_output=True,
-                           check=True).stdout.split()
+        [name, "ready", pair.info(name)["server"]] for name in ("one", "two")
+    ]
+    shell = subprocess.run(
+        [
+            "sh",
+            "-ec",
+            f'eval "$({TOOL} env one)"; command -v kubectl; kubectl config view -o '
+            'jsonpath="{.clusters[0].cluster.server}"',
+        ],
+        env=pair.env,
+        text=True,
+        capture_output=True,
+        check=True,
+    ).stdout.split()
     assert shell == [info["kubectl"], info["server"]]
     before = Processes(info)
     pair("up", "one")
@@ -129,7 +157,10 @@ def test_kubeconfig_for_a_user_grants_what_rbac_grants(pair: Tool, tmp_path: Pat
     who = json.loads(as_user("auth", "whoami", "-o", "json").stdout)["status"]["userInfo"]
     assert (who["username"], who["groups"]) == ("alice/ops", ["a+b", "c", "system:authenticated"])
     assert "Forbidden" in as_user("get", "secrets").stderr
-    assert pair.kubectl("one", "create", "rolebinding", "view", "--clusterrole=edit", "--group=c").returncode == 0
+    assert (
+        pair.kubectl("one", "create", "rolebinding", "view", "--clusterrole=edit", "--group=c").returncode
+        == 0
+    )
     granted = as_user("get", "secrets")
     assert granted.returncode == 0, granted.stderr
     assert "Forbidden" in as_user("get", "secrets", "--namespace=kube-system").stderr
@@ -139,8 +170,15 @@ def test_audit_log_tells_who_did_what(pair: Tool) -> None:
     assert pair.kubectl("two", "get", "secrets").returncode == 0
     events = [json.loads(line) for line in Path(pair.info("two")["auditLog"]).read_text().splitlines()]
     assert ("kubernetes-admin", "list", "secrets", "default") in [
-        (event["user"]["username"], event["verb"], event["objectRef"]["resource"], event["objectRef"].get("namespace"))
-        for event in events if "objectRef" in event]
+        (
+            event["user"]["username"],
+            event["verb"],
+            event["objectRef"]["resource"],
+            event["objectRef"].get("namespace"),
+        )
+        for event in events
+        if "objectRef" in event
+    ]
     assert {event["level"] for event in events} == {"Metadata"}
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
@@ -13,11 +14,11 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-
 from harness import BINARY, REGION, Controller, World, data_of, encode, wait_for
-from kube import ApiException
 from oracle import EXAMPLE, ISSUED, Key, plain
 from refusals import REFUSALS, TEMPORARY
+
+from kube import ApiException
 
 # With characters that each escaping changes.
 QUOTED = Key("AKIASENTINEL00QUOTED", 'Sentinel"quoted\\back/slash+plus%percent')
@@ -32,12 +33,11 @@ def forms(value: str) -> set[bytes]:
     return {text.encode() for text in texts | {text[4:-4] for text in encoded}}
 
 
-def leaks(text: bytes, keys: list[Key], regions: tuple[str, ...] = (REGION,)) -> list[str]:
+def leaks(text: bytes, keys: list[Key]) -> list[str]:
     """What of the keys stands in the text. The id is no secret, but we promise to show it masked only."""
     found = []
     for key in keys:
-        named = {"access key id": key.id[4:], "secret access key": key.secret}
-        named |= {f"password of {region}": key.password(region) for region in regions}
+        named = {"id": key.id[4:], "secret access key": key.secret, "password": key.password(REGION)}
         found += [what for what, value in named.items() if any(form in text for form in forms(value))]
     return found
 
@@ -76,15 +76,16 @@ def test_search_finds_what_it_looks_for() -> None:
             assert leaks((form % value).encode(), [EXAMPLE]) == ["secret access key"]
     for prefix in ("", "a", "ab", "abc"):
         text = base64.b64encode((prefix + EXAMPLE.password(REGION) + "tail").encode())
-        assert leaks(text, [EXAMPLE]) == [f"password of {REGION}"]
+        assert leaks(text, [EXAMPLE]) == ["password"]
     assert leaks(b"AKIA************MPLE", [EXAMPLE]) == []
 
 
 def test_nothing_but_secrets_holds_a_value(world: World, controller: Controller) -> None:
+    log = controller.log_size()
     keys = use(world)
     places = {
-        "the log at level debug": controller.log_file.read_bytes(),
-        "the audit log": Path(world.cluster.info["auditLog"]).read_bytes(),
+        "the log at level debug": controller.log(log).encode(),
+        "the audit log": Path(world.cluster.info["auditLog"]).read_bytes()[world.began :],
         "the command line": Path(f"/proc/{controller.pid}/cmdline").read_bytes(),
         "the environment": Path(f"/proc/{controller.pid}/environ").read_bytes() if os.geteuid() == 0 else b"",
     }
@@ -94,7 +95,8 @@ def test_nothing_but_secrets_holds_a_value(world: World, controller: Controller)
         )
         places[where] = json.dumps(thing, ensure_ascii=False).encode()
     assert any(world.namespace in place for place in places) and places["the log at level debug"]
-    assert {where: found for where, text in places.items() if (found := leaks(text, keys))} == {}
+    if leaks(b"\n".join(places.values()), keys):
+        assert {where: found for where, text in places.items() if (found := leaks(text, keys))} == {}
 
 
 @pytest.fixture
@@ -143,7 +145,7 @@ def test_a_policy_that_quotes_the_target_is_not_repeated(
             world.api.create("Secret", probe, world.namespace, dryRun="All")
             return False
         except ApiException as error:
-            assert leaks(error.body.encode(), [new]) == [f"password of {REGION}"]
+            assert leaks(error.body.encode(), [new]) == ["password"]
             return True
 
     world.wait_for("the policy quotes the password", quoted)
@@ -173,7 +175,7 @@ def process() -> Iterator[subprocess.Popen[bytes]]:
         )
         yield process
         process.terminate()
-        assert process.wait(10) == 0
+        assert process.wait(10) in (0, -signal.SIGTERM)  # the latter when it had only just been started
 
 
 UNREACHABLE = {

@@ -1,4 +1,6 @@
 // Whom a transport believes, and what it tells about those it does not.
+#include <unistd.h>
+
 #include <filesystem>
 #include <fstream>
 
@@ -129,7 +131,8 @@ TEST_P(TransportContract, MissingClientCertificateIsExplained) {
 }
 
 TEST_P(TransportContract, RotatedCaFileIsReadAtTheNextConnection) {
-  const auto file = std::filesystem::path(::testing::TempDir()) / "rotated-ca.crt";
+  const auto file =
+      std::filesystem::path(::testing::TempDir()) / ("rotated-" + std::to_string(::getpid()) + ".crt");
   const CertificateAuthority old("old");
   std::ofstream(file) << old.pem();
   FaultyServer server(https(), [](Connection& connection) {
@@ -144,7 +147,7 @@ TEST_P(TransportContract, RotatedCaFileIsReadAtTheNextConnection) {
   std::ofstream(file) << cluster_ca().pem();
   expect_answer(get(*transport), 200, "hello");
   std::filesystem::remove(file);
-  expect_failure(get(*transport), TransportFailure::kTls, "rotated-ca.crt");
+  expect_failure(get(*transport), TransportFailure::kTls, file.string());
 }
 
 TEST_P(TransportContract, PlainHttpServerIsNotMistakenForABrokenLine) {

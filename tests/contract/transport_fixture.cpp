@@ -83,6 +83,13 @@ void expect_answer(const Result<Response, TransportError>& result, int status, c
   EXPECT_EQ(result->body, body);
 }
 
+Request patch(std::string body) {
+  return {.method = "PATCH",
+          .target = "/api/v1/namespaces/a/secrets/b?fieldManager=ses-smtp&force=true",
+          .headers = {{"Content-Type", "application/apply-patch+yaml"}, {"Authorization", "Bearer abc"}},
+          .body = std::move(body)};
+}
+
 INSTANTIATE_TEST_SUITE_P(Cpprest, TransportContract,
                          ::testing::Values(TransportFactory{"Cpprest", &make_cpprest_transport}),
                          [](const auto& test) { return test.param.name; });

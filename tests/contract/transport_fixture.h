@@ -65,6 +65,9 @@ void expect_failure(const Result<Response, TransportError>& result, TransportFai
                     const std::string& text = "");
 void expect_answer(const Result<Response, TransportError>& result, int status, const std::string& body);
 
+// A write as the client makes them.
+[[nodiscard]] Request patch(std::string body);
+
 // An HTTPS server of the cluster.
 [[nodiscard]] inline ServerOptions https() {
   return {.identity = server_identity(), .client_authority = {}};

@@ -47,9 +47,13 @@ def take_down(name: str) -> bool:
         return False
     if not end(state["supervisor"], signal.SIGTERM, 30):
         end(state["supervisor"], signal.SIGKILL, 10)
-    for process in filter(None, state["components"].values()):  # they went with the supervisor, or are about to
+    for process in filter(
+        None, state["components"].values()
+    ):  # they went with the supervisor, or are about to
         if not end(process, signal.SIGKILL, 10):
             raise Failure(f"process {process['pid']} of cluster {name} does not end")
-    if (left := read_state(name)) and left["supervisor"] == state["supervisor"]:  # else a new one of that name
+    if (left := read_state(name)) and left["supervisor"] == state[
+        "supervisor"
+    ]:  # else a new one of that name
         remove(CLUSTERS / name)
     return True

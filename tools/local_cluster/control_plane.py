@@ -12,13 +12,19 @@ from .credentials import certificate, kubeconfig
 
 SERVICE_RANGE, SERVICE_IP = "10.96.0.0/16", "10.96.0.1"
 CONTROLLERS = (  # what an operator's tests rest on; those that make pods run want a node first
-    "serviceaccount-controller", "serviceaccount-token-controller", "root-ca-certificate-publisher-controller",
-    "namespace-controller", "garbage-collector-controller", "clusterrole-aggregation-controller")
+    "serviceaccount-controller",
+    "serviceaccount-token-controller",
+    "root-ca-certificate-publisher-controller",
+    "namespace-controller",
+    "garbage-collector-controller",
+    "clusterrole-aggregation-controller",
+)
 
 
 @dataclass(frozen=True)
 class Component:
     """One running program. `ready` asks it once; the supervisor asks again until it says yes."""
+
     name: str
     command: list[str]
     ready: Callable[[], bool]
@@ -27,16 +33,28 @@ class Component:
 def write_files(folder: Path, name: str, server: str) -> None:
     (pki := folder / "pki").mkdir()
     certificate(pki, "ca", f"{name}-ca", ca=True)
-    certificate(pki, "apiserver", "kube-apiserver", hosts=f"IP:{HOST},IP:{SERVICE_IP},DNS:localhost,DNS:kubernetes,"
-                "DNS:kubernetes.default,DNS:kubernetes.default.svc,DNS:kubernetes.default.svc.cluster.local")
+    certificate(
+        pki,
+        "apiserver",
+        "kube-apiserver",
+        hosts=f"IP:{HOST},IP:{SERVICE_IP},DNS:localhost,DNS:kubernetes,"
+        "DNS:kubernetes.default,DNS:kubernetes.default.svc,DNS:kubernetes.default.svc.cluster.local",
+    )
     certificate(pki, "service-accounts", "service-accounts")
     certificate(pki, "admin", "kubernetes-admin", ("system:masters",))
     certificate(pki, "controller-manager", "system:kube-controller-manager")
     (folder / "admin.kubeconfig").write_text(kubeconfig(pki, "admin", name, server))
     (pki / "controller-manager.kubeconfig").write_text(kubeconfig(pki, "controller-manager", name, server))
-    (folder / "audit-policy.json").write_text(json.dumps({
-        "apiVersion": "audit.k8s.io/v1", "kind": "Policy",
-        "omitStages": ["RequestReceived"], "rules": [{"level": "Metadata"}]}))
+    (folder / "audit-policy.json").write_text(
+        json.dumps(
+            {
+                "apiVersion": "audit.k8s.io/v1",
+                "kind": "Policy",
+                "omitStages": ["RequestReceived"],
+                "rules": [{"level": "Metadata"}],
+            }
+        )
+    )
 
 
 def components(folder: Path, programs: dict[str, str], etcd_port: int, server_port: int) -> list[Component]:
@@ -45,38 +63,66 @@ def components(folder: Path, programs: dict[str, str], etcd_port: int, server_po
     tls = ssl.create_default_context(cafile=pki / "ca.crt")
     tls.load_cert_chain(pki / "admin.crt", pki / "admin.key")
     return [
-        Component("etcd", [
-            programs["etcd"], f"--data-dir={folder}/etcd",
-            f"--listen-client-urls={etcd_url}", f"--advertise-client-urls={etcd_url}",
-            f"--listen-peer-urls=http://{HOST}:0",
-            "--unsafe-no-fsync",  # the data goes with the cluster: it need not outlive a power cut
-        ], lambda: answers(etcd_port, "/health")),
-        Component("kube-apiserver", [
-            programs["kube-apiserver"], f"--etcd-servers={etcd_url}",
-            f"--bind-address={HOST}", f"--secure-port={server_port}", f"--advertise-address={HOST}",
-            "--endpoint-reconciler-type=none",  # a loopback address may not stand in an Endpoints object
-            f"--tls-cert-file={pki}/apiserver.crt", f"--tls-private-key-file={pki}/apiserver.key",
-            f"--client-ca-file={pki}/ca.crt", f"--service-cluster-ip-range={SERVICE_RANGE}",
-            "--shutdown-send-retry-after",  # else a stop waits for open watches, half a minute and more
-            "--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction",
-            "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
-            f"--service-account-signing-key-file={pki}/service-accounts.key",
-            f"--service-account-key-file={pki}/service-accounts.crt",
-            f"--audit-policy-file={folder}/audit-policy.json", f"--audit-log-path={folder}/audit.log",
-            "--audit-log-maxsize=100000",  # in MB; by default a second file begins after 100
-        ], lambda: answers(server_port, "/readyz", tls)),
-        Component("kube-controller-manager", [
-            programs["kube-controller-manager"], f"--kubeconfig={pki}/controller-manager.kubeconfig",
-            f"--controllers={','.join(CONTROLLERS)}", "--use-service-account-credentials", "--secure-port=0",
-            "--leader-elect=false",  # with a lease to lose, it would end while the API server is stopped
-            f"--service-account-private-key-file={pki}/service-accounts.key", f"--root-ca-file={pki}/ca.crt",
-        ], lambda: answers(server_port, "/api/v1/namespaces/default/serviceaccounts/default", tls)),
+        Component(
+            "etcd",
+            [
+                programs["etcd"],
+                f"--data-dir={folder}/etcd",
+                f"--listen-client-urls={etcd_url}",
+                f"--advertise-client-urls={etcd_url}",
+                f"--listen-peer-urls=http://{HOST}:0",
+                "--unsafe-no-fsync",  # the data goes with the cluster: it need not outlive a power cut
+            ],
+            lambda: answers(etcd_port, "/health"),
+        ),
+        Component(
+            "kube-apiserver",
+            [
+                programs["kube-apiserver"],
+                f"--etcd-servers={etcd_url}",
+                f"--bind-address={HOST}",
+                f"--secure-port={server_port}",
+                f"--advertise-address={HOST}",
+                "--endpoint-reconciler-type=none",  # a loopback address may not stand in an Endpoints object
+                f"--tls-cert-file={pki}/apiserver.crt",
+                f"--tls-private-key-file={pki}/apiserver.key",
+                f"--client-ca-file={pki}/ca.crt",
+                f"--service-cluster-ip-range={SERVICE_RANGE}",
+                "--shutdown-send-retry-after",  # else a stop waits for open watches, half a minute and more
+                "--authorization-mode=Node,RBAC",
+                "--enable-admission-plugins=NodeRestriction",
+                "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
+                f"--service-account-signing-key-file={pki}/service-accounts.key",
+                f"--service-account-key-file={pki}/service-accounts.crt",
+                f"--audit-policy-file={folder}/audit-policy.json",
+                f"--audit-log-path={folder}/audit.log",
+                "--audit-log-maxsize=100000",  # in MB; by default a second file begins after 100
+            ],
+            lambda: answers(server_port, "/readyz", tls),
+        ),
+        Component(
+            "kube-controller-manager",
+            [
+                programs["kube-controller-manager"],
+                f"--kubeconfig={pki}/controller-manager.kubeconfig",
+                f"--controllers={','.join(CONTROLLERS)}",
+                "--use-service-account-credentials",
+                "--secure-port=0",
+                "--leader-elect=false",  # with a lease to lose, it would end while the API server is stopped
+                f"--service-account-private-key-file={pki}/service-accounts.key",
+                f"--root-ca-file={pki}/ca.crt",
+            ],
+            lambda: answers(server_port, "/api/v1/namespaces/default/serviceaccounts/default", tls),
+        ),
     ]
 
 
 def answers(port: int, path: str, tls: ssl.SSLContext | None = None) -> bool:
-    connection = http.client.HTTPSConnection(HOST, port, timeout=5, context=tls) if tls \
+    connection = (
+        http.client.HTTPSConnection(HOST, port, timeout=5, context=tls)
+        if tls
         else http.client.HTTPConnection(HOST, port, timeout=5)
+    )
     try:
         connection.request("GET", path)
         return connection.getresponse().status == 200

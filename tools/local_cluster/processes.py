@@ -62,6 +62,7 @@ def dies_with_us(how: signal.Signals) -> Callable[[], None]:
         LIBC.prctl(PR_SET_PDEATHSIG, how)
         if os.getppid() != parent:  # we died before the line above
             os._exit(1)
+
     return in_child
 
 

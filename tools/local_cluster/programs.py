@@ -23,6 +23,7 @@ TOOLS = Path(__file__).resolve().parent.parent
 @dataclass(frozen=True)
 class Program:
     """A program of a pinned module. Another one is a `tool` line in its go.mod and a row in PROGRAMS."""
+
     name: str
     package: str
     folder: str  # in tools/, with go.mod and go.sum
@@ -31,14 +32,20 @@ class Program:
 
     @property
     def version(self) -> str:
-        return re.search(rf"\t{re.escape(self.module)} (v\S+)", (TOOLS / self.folder / "go.mod").read_text())[1]
+        return re.search(rf"\t{re.escape(self.module)} (v\S+)", (TOOLS / self.folder / "go.mod").read_text())[
+            1
+        ]
 
     @property
     def flags(self) -> list[str]:
         """Kubernetes learns its version from the linker; else it says v0.0.0, in its clients' names too."""
         major, minor, _ = self.version.removeprefix("v").split(".", 2)
-        stamp = {"component-base/version.gitVersion": self.version, "client-go/pkg/version.gitVersion": self.version,
-                 "component-base/version.gitMajor": major, "component-base/version.gitMinor": minor}
+        stamp = {
+            "component-base/version.gitVersion": self.version,
+            "client-go/pkg/version.gitVersion": self.version,
+            "component-base/version.gitMajor": major,
+            "component-base/version.gitMinor": minor,
+        }
         ldflags = "-s -w" + "".join(f" -X k8s.io/{variable}={value}" for variable, value in stamp.items())
         return ["-mod=readonly", "-trimpath", "-ldflags", ldflags]
 
@@ -80,15 +87,25 @@ class Program:
         say(f"{what} from Go modules, {self.usually}, once per machine")
         began, tty = time.monotonic(), sys.stderr.isatty()
         with tempfile.TemporaryFile() as log:
-            go = subprocess.Popen(["go", "build", *self.flags, "-o", output, self.package], cwd=TOOLS / self.folder,
-                                  env=os.environ | {"CGO_ENABLED": "0", "GOWORK": "off", "GOTMPDIR": workshop},
-                                  stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                  process_group=0, preexec_fn=dies_with_us(signal.SIGKILL))
+            go = subprocess.Popen(
+                ["go", "build", *self.flags, "-o", output, self.package],
+                cwd=TOOLS / self.folder,
+                env=os.environ | {"CGO_ENABLED": "0", "GOWORK": "off", "GOTMPDIR": workshop},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                process_group=0,
+                preexec_fn=dies_with_us(signal.SIGKILL),
+            )
             try:
                 with pidfd(go.pid) as ended:
                     while not select.select([ended], [], [], 1 if tty else 30)[0]:
-                        print(f"  {what}: {time.monotonic() - began:.0f} s", end="\r" if tty else "\n",
-                              file=sys.stderr, flush=True)
+                        print(
+                            f"  {what}: {time.monotonic() - began:.0f} s",
+                            end="\r" if tty else "\n",
+                            file=sys.stderr,
+                            flush=True,
+                        )
             except BaseException:
                 os.killpg(go.pid, signal.SIGKILL)  # the compilers too; what they wrote goes with the workshop
                 raise

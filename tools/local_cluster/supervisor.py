@@ -22,6 +22,7 @@ START_SECONDS, STOP_SECONDS = 90, 30
 
 class Ended(Exception):
     """The cluster is to end: in peace, unless a component failed."""
+
     def __init__(self, reason: str, failed: str = ""):
         super().__init__(reason)
         self.failed = failed
@@ -47,11 +48,21 @@ class Supervisor:
         self.describe_components = lambda: components(self.folder, programs, etcd_port, server_port)
 
         self.state = {
-            "name": name, "state": STARTING, "reason": "", "created": time.time(), "folder": str(self.folder),
-            "server": f"https://{HOST}:{server_port}", "etcd": f"http://{HOST}:{etcd_port}",
-            "kubeconfig": f"{self.folder}/admin.kubeconfig", "auditLog": f"{self.folder}/audit.log",
-            "caFile": f"{self.folder}/pki/ca.crt", "caKeyFile": f"{self.folder}/pki/ca.key",
-            "kubectl": programs["kubectl"], "supervisor": identity(os.getpid()), "components": {}}
+            "name": name,
+            "state": STARTING,
+            "reason": "",
+            "created": time.time(),
+            "folder": str(self.folder),
+            "server": f"https://{HOST}:{server_port}",
+            "etcd": f"http://{HOST}:{etcd_port}",
+            "kubeconfig": f"{self.folder}/admin.kubeconfig",
+            "auditLog": f"{self.folder}/audit.log",
+            "caFile": f"{self.folder}/pki/ca.crt",
+            "caKeyFile": f"{self.folder}/pki/ca.key",
+            "kubectl": programs["kubectl"],
+            "supervisor": identity(os.getpid()),
+            "components": {},
+        }
 
         self.selector = selectors.DefaultSelector()
         self.on(viewer, lambda: self.end("`up` was interrupted"))  # it never writes: readable means closed
@@ -138,8 +149,13 @@ class Supervisor:
     def start(self, name: str) -> None:
         if name not in self.running:
             with open(f"{name}.log", "ab") as log:
-                process = subprocess.Popen(self.components[name].command, stdin=subprocess.DEVNULL, stdout=log,
-                                           stderr=log, preexec_fn=dies_with_us(signal.SIGKILL))
+                process = subprocess.Popen(
+                    self.components[name].command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    preexec_fn=dies_with_us(signal.SIGKILL),
+                )
             self.running[name] = process
             ended = os.pidfd_open(process.pid)
             self.on(ended, lambda: self.component_ended(name, ended))
@@ -155,7 +171,9 @@ class Supervisor:
             self.wait_until(lambda: name not in self.running, STOP_SECONDS, f"{name} did not end")
         except TimeoutError:
             self.running[name].kill()
-            self.wait_until(lambda: name not in self.running, STOP_SECONDS, f"{name} did not end, though killed,")
+            self.wait_until(
+                lambda: name not in self.running, STOP_SECONDS, f"{name} did not end, though killed,"
+            )
         self.stopping = ""
 
     def component_ended(self, name: str, pidfd: int) -> None:
@@ -164,7 +182,9 @@ class Supervisor:
         status = self.running.pop(name).wait()
         self.save()
         if name != self.stopping:
-            raise Ended(f"{name} ended " + (f"with status {status}" if status >= 0 else f"by signal {-status}"), name)
+            raise Ended(
+                f"{name} ended " + (f"with status {status}" if status >= 0 else f"by signal {-status}"), name
+            )
 
     def end(self, reason: str) -> None:
         raise Ended(reason)
@@ -185,8 +205,10 @@ class Supervisor:
             self.watch(0.05)
 
     def save(self) -> None:
-        self.state["components"] = {name: identity(self.running[name].pid) if name in self.running else None
-                                    for name in self.components}
+        self.state["components"] = {
+            name: identity(self.running[name].pid) if name in self.running else None
+            for name in self.components
+        }
         write_state(self.folder, self.state)
 
     def finish(self, reason: str, failed: str) -> None:

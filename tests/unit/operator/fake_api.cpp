@@ -54,8 +54,9 @@ json merged(json object, const json& ours, const json& intent) {
 
 Answer refusal(int code, const std::string& reason, const std::string& message,
                const std::vector<std::pair<std::string, std::string>>& causes) {
-  json body = {{"kind", "Status"},  {"apiVersion", "v1"}, {"metadata", json::object()}, {"status", "Failure"},
-               {"message", message}, {"reason", reason},   {"code", code}};
+  json body = {{"kind", "Status"},    {"apiVersion", "v1"}, {"metadata", json::object()},
+               {"status", "Failure"}, {"message", message}, {"reason", reason},
+               {"code", code}};
   for (const auto& [field, cause] : causes) {
     body["details"]["causes"].push_back({{"field", field}, {"reason", cause}, {"message", message}});
   }
@@ -92,7 +93,9 @@ void FakeApi::edit(const std::string& path, const std::function<void(json&)>& ch
   object["metadata"]["resourceVersion"] = next_version();
 }
 
-void FakeApi::remove(const std::string& path) { objects_.erase(path); }
+void FakeApi::remove(const std::string& path) {
+  objects_.erase(path);
+}
 
 const json* FakeApi::find(const std::string& path) const {
   const auto found = objects_.find(path);
@@ -124,7 +127,8 @@ Answer FakeApi::get(const std::string& path) const {
 
 Answer FakeApi::create(const std::string& path, const json& intent) {
   if (!text(intent, "/metadata/uid").empty()) {
-    return refusal(409, "Conflict", "uid mismatch: the provided object specified uid, and no existing object was found");
+    return refusal(409, "Conflict",
+                   "uid mismatch: the provided object specified uid, and no existing object was found");
   }
   json object = intent;
   object["metadata"].erase("resourceVersion");
@@ -139,8 +143,10 @@ Answer FakeApi::apply(const std::string& path, const json& intent) {
     return create(path, intent);
   }
   json& live = found->second.object;
-  if (const std::string uid = text(intent, "/metadata/uid"); !uid.empty() && uid != text(live, "/metadata/uid")) {
-    return refusal(422, "Invalid", "metadata.uid: field is immutable", {{"metadata.uid", "FieldValueInvalid"}});
+  if (const std::string uid = text(intent, "/metadata/uid");
+      !uid.empty() && uid != text(live, "/metadata/uid")) {
+    return refusal(422, "Invalid", "metadata.uid: field is immutable",
+                   {{"metadata.uid", "FieldValueInvalid"}});
   }
   if (const std::string version = text(intent, "/metadata/resourceVersion");
       !version.empty() && version != text(live, "/metadata/resourceVersion")) {
@@ -151,7 +157,8 @@ Answer FakeApi::apply(const std::string& path, const json& intent) {
   }
   json after = merged(live, found->second.ours, intent);
   if (live.value("immutable", false) && after.at("data") != live.at("data")) {
-    return refusal(422, "Invalid", "data: field is immutable when `immutable` is set", {{"data", "FieldValueForbidden"}});
+    return refusal(422, "Invalid", "data: field is immutable when `immutable` is set",
+                   {{"data", "FieldValueForbidden"}});
   }
   const json owners = after.value(kOwners, json::array());
   if (std::ranges::count_if(owners, [](const json& owner) { return owner.value("controller", false); }) > 1) {

@@ -1,0 +1,223 @@
+#include "kube/client.h"
+
+#include <gmock/gmock.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "fake_clock.h"
+#include "scripted_transport.h"
+
+namespace sessmtp::kube {
+namespace {
+
+using namespace std::chrono_literals;
+using nlohmann::json;
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::Not;
+namespace fs = std::filesystem;
+
+// A token file that lives as long as the test.
+class TokenFile {
+ public:
+  TokenFile() {
+    std::string name = (fs::temp_directory_path() / "ses-smtp-token-XXXXXX").string();
+    const int descriptor = ::mkstemp(name.data());
+    EXPECT_GE(descriptor, 0);
+    ::close(descriptor);
+    path_ = name;
+  }
+  ~TokenFile() { fs::remove(path_); }
+  TokenFile(const TokenFile&) = delete;
+  TokenFile& operator=(const TokenFile&) = delete;
+
+  void write(const std::string& content) const { std::ofstream(path_) << content; }
+  [[nodiscard]] const fs::path& path() const { return path_; }
+
+ private:
+  fs::path path_;
+};
+
+class ClientTest : public testing::Test {
+ protected:
+  FakeClock clock_;
+  ClusterConfig config_;
+  ScriptedTransport transport_;
+};
+
+std::string text(const SecretBytes& bytes) {
+  return std::string(bytes.expose());
+}
+
+TEST_F(ClientTest, QueryValuesAreEncoded) {
+  TokenSource tokens(config_, clock_);
+  Client client(transport_, tokens);
+  transport_.then({}).then({});
+  (void)client.list("/api/v1/secrets",
+                    {.resource_version = "5",
+                     .continue_token = {},
+                     .field_selector = "type!=helm.sh/release.v1,a=ä b&c",
+                     .limit = 1,
+                     .representation = Representation::kFull},
+                    {});
+  (void)client.list("/api/v1/secrets",
+                    {.resource_version = "5",
+                     .continue_token = "a+/=",
+                     .field_selector = {},
+                     .limit = 0,
+                     .representation = Representation::kFull},
+                    {});
+  EXPECT_THAT(transport_.targets(),
+              ElementsAre("/api/v1/secrets?fieldSelector=type%21%3Dhelm.sh%2Frelease.v1%2Ca%3D%C3%A4%20b%26c"
+                          "&resourceVersion=5&limit=1",
+                          "/api/v1/secrets?continue=a%2B%2F%3D"))
+      << "a continued list carries its version in the token";
+}
+
+TEST_F(ClientTest, PathsAreEncoded) {
+  EXPECT_EQ(resource_path("v1", "shop", "secrets", "mail"), "/api/v1/namespaces/shop/secrets/mail");
+  EXPECT_EQ(resource_path("v1", "", "secrets"), "/api/v1/secrets");
+  EXPECT_EQ(resource_path("ses-smtp.dev/v1alpha1", "shop", "x"),
+            "/apis/ses-smtp.dev/v1alpha1/namespaces/shop/x");
+  EXPECT_EQ(resource_path("v1", "a/../b", "secrets", "x?y"), "/api/v1/namespaces/a%2F..%2Fb/secrets/x%3Fy");
+}
+
+TEST_F(ClientTest, AWriteIsServerSideApplyByOurFieldManager) {
+  TokenSource tokens(config_, clock_);
+  Client client(transport_, tokens);
+  transport_.then({});
+  EXPECT_TRUE(client.apply("/p", {{"a", "b"}}, {.force = true}, {}));
+  const Request request = transport_.requests().at(0);
+  EXPECT_EQ(request.method, "PATCH");
+  EXPECT_EQ(request.target, "/p?fieldManager=ses-smtp-operator&force=true");
+  EXPECT_EQ(header(request, "Content-Type"), "application/apply-patch+yaml");
+  EXPECT_EQ(request.body, R"({"a":"b"})");
+  EXPECT_EQ(header(request, "Authorization"), "(none)") << "there is no token";
+}
+
+TEST_F(ClientTest, AnAnswerThatIsNoJsonObjectIsABadAnswerThatQuotesNothing) {
+  TokenSource tokens(config_, clock_);
+  Client client(transport_, tokens);
+  for (const char* body : {"", "SENTINEL", "[1]", "7", R"({"SENTINEL": )", "{\"a\":1e999}"}) {
+    transport_.then({.body = body});
+    const auto answer = client.get("/p", {});
+    ASSERT_FALSE(answer) << body;
+    EXPECT_EQ(answer.error().kind, ApiErrorKind::kBadAnswer) << body;
+    EXPECT_TRUE(answer.error().transient());
+    EXPECT_THAT(answer.error().message, Not(HasSubstr("SENTINEL")));
+  }
+}
+
+TEST_F(ClientTest, FailuresAreToldApart) {
+  TokenSource tokens(config_, clock_);
+  Client client(transport_, tokens);
+  struct Case {
+    Scripted answer;
+    ApiErrorKind kind;
+    const char* summary;
+  };
+  const std::string status = R"({"kind":"Status","reason":"SomeReason","message":"words"})";
+  const std::vector<Case> cases = {
+      {{.status = 401, .body = status}, ApiErrorKind::kUnauthorized, "HTTP 401 SomeReason"},
+      {{.status = 403, .body = status}, ApiErrorKind::kForbidden, "HTTP 403 SomeReason"},
+      {{.status = 404, .body = status}, ApiErrorKind::kNotFound, "HTTP 404 SomeReason"},
+      {{.status = 409, .body = status}, ApiErrorKind::kConflict, "HTTP 409 SomeReason"},
+      {{.status = 410, .body = status}, ApiErrorKind::kGone, "HTTP 410 SomeReason"},
+      {{.status = 422, .body = status}, ApiErrorKind::kInvalid, "HTTP 422 SomeReason"},
+      {{.status = 429, .body = "slow down"}, ApiErrorKind::kTooManyRequests, "HTTP 429"},
+      {{.status = 503, .body = "[]"}, ApiErrorKind::kServerError, "HTTP 503"},
+      {{.status = 302, .body = ""}, ApiErrorKind::kBadAnswer, "HTTP 302"},
+      {{.failure = TransportFailure::kDeadline}, ApiErrorKind::kNoAnswer, "no answer"},
+      {{.failure = TransportFailure::kTls}, ApiErrorKind::kNoAnswer, "no answer"},
+      {{.failure = TransportFailure::kTooLarge}, ApiErrorKind::kBadAnswer, "no answer"},
+      {{.failure = TransportFailure::kCancelled}, ApiErrorKind::kCancelled, "cancelled"},
+  };
+  for (const Case& one : cases) {
+    transport_.then(one.answer);
+    const auto answer = client.get("/p", {});
+    ASSERT_FALSE(answer);
+    EXPECT_EQ(answer.error().summary(), one.summary);
+    EXPECT_EQ(int(answer.error().kind), int(one.kind)) << one.summary;
+  }
+}
+
+TEST_F(ClientTest, RetryAfterIsHandedOn) {
+  TokenSource tokens(config_, clock_);
+  Client client(transport_, tokens);
+  transport_.then({.status = 429, .retry_after = 7s});
+  EXPECT_EQ(client.get("/p", {}).error().retry_after, 7s);
+}
+
+TEST_F(ClientTest, AWatchAnsweredOtherThan200IsAnErrorAndNoLine) {
+  TokenSource tokens(config_, clock_);
+  Client client(transport_, tokens);
+  transport_.then({.status = 410, .body = R"({"kind":"Status","reason":"Expired"})", .pieces = {"{}\n"}});
+  const auto answer = client.watch("/p", {}, {}, [](std::string_view line) { ADD_FAILURE() << line; });
+  ASSERT_FALSE(answer);
+  EXPECT_EQ(answer.error().reason, "Expired");
+}
+
+TEST_F(ClientTest, ATokenFileIsReadAgainEveryMinuteAndTrimmed) {
+  const TokenFile file;
+  file.write(" first\n");
+  config_.token_file = file.path();
+  TokenSource tokens(config_, clock_);
+  EXPECT_EQ(text(tokens.token()), "first");
+  file.write("second");
+  clock_.advance(59s);
+  EXPECT_EQ(text(tokens.token()), "first");
+  clock_.advance(1s);
+  EXPECT_EQ(text(tokens.token()), "second");
+}
+
+TEST_F(ClientTest, ATokenFileThatCannotBeReadLeavesTheLastGoodToken) {
+  const TokenFile file;
+  file.write("good");
+  config_.token_file = file.path();
+  TokenSource tokens(config_, clock_);
+  EXPECT_EQ(text(tokens.token()), "good");
+  file.write(" \n");
+  clock_.advance(60s);
+  EXPECT_EQ(text(tokens.token()), "good") << "empty";
+  fs::remove(file.path());
+  clock_.advance(60s);
+  EXPECT_EQ(text(tokens.token()), "good") << "gone";
+}
+
+TEST_F(ClientTest, ARejectedTokenIsReadAgainAndTheCallRepeatedOnce) {
+  const TokenFile file;
+  file.write("old");
+  config_.token_file = file.path();
+  TokenSource tokens(config_, clock_);
+  Client client(transport_, tokens);
+  transport_.then({.status = 401, .meanwhile = [&file] { file.write("new"); }}).then({.body = R"({"ok":1})"});
+  EXPECT_TRUE(client.get("/p", {}));
+  ASSERT_EQ(transport_.requests().size(), 2U);
+  EXPECT_EQ(header(transport_.requests()[0], "Authorization"), "Bearer old");
+  EXPECT_EQ(header(transport_.requests()[1], "Authorization"), "Bearer new");
+}
+
+TEST_F(ClientTest, ARejectedTokenThatIsStillTheSameIsNotTriedAgain) {
+  config_.token = "only";
+  TokenSource tokens(config_, clock_);
+  Client client(transport_, tokens);
+  transport_.then({.status = 401, .body = R"({"kind":"Status","reason":"Unauthorized"})"});
+  EXPECT_EQ(client.get("/p", {}).error().kind, ApiErrorKind::kUnauthorized);
+  EXPECT_EQ(transport_.requests().size(), 1U);
+}
+
+TEST_F(ClientTest, AWatchIsAuthorizedLikeEveryCall) {
+  config_.token = "only";
+  TokenSource tokens(config_, clock_);
+  Client client(transport_, tokens);
+  transport_.then({});
+  (void)client.watch("/p", {}, {}, [](std::string_view) {});
+  EXPECT_EQ(header(transport_.requests()[0], "Authorization"), "Bearer only");
+}
+
+}  // namespace
+}  // namespace sessmtp::kube

@@ -1,0 +1,137 @@
+#include "kube/reflector_state.h"
+
+#include <gtest/gtest.h>
+
+#include <ostream>
+
+namespace sessmtp::kube {
+
+void PrintTo(const ReflectorState& state, std::ostream* out) {
+  constexpr std::array kActions = {"list", "probe", "watch"};
+  *out << kActions.at(std::size_t(state.action)) << " in " << state.wait.count() << " ms at \""
+       << state.resource_version << "\" after " << state.failures << " failures";
+}
+
+namespace {
+
+using namespace std::chrono_literals;
+using Action = ReflectorAction;
+
+ReflectorState state(Action action, std::chrono::milliseconds wait, std::string version, unsigned failures) {
+  return {.action = action, .wait = wait, .resource_version = std::move(version), .failures = failures};
+}
+
+ApiError error(ApiErrorKind kind, int status = 0) {
+  ApiError result;
+  result.kind = kind;
+  result.http_status = status;
+  return result;
+}
+
+ApiError too_large() {
+  ApiError result = error(ApiErrorKind::kServerError, 504);
+  result.causes = {"ResourceVersionTooLarge"};
+  return result;
+}
+
+ApiError later(ApiErrorKind kind, std::chrono::seconds after) {
+  ApiError result = error(kind);
+  result.retry_after = after;
+  return result;
+}
+
+WatchEnded ended(std::string version, std::chrono::milliseconds lasted,
+                 std::optional<ApiError> why = std::nullopt) {
+  return {.resource_version = std::move(version), .lasted = lasted, .error = std::move(why)};
+}
+
+const ReflectorState kWatching = state(Action::kWatch, 0ms, "5", 0);
+const ReflectorState kListing = state(Action::kList, 0ms, "0", 0);
+const ReflectorState kProbing = state(Action::kProbe, 0ms, "5", 1);
+
+struct Case {
+  const char* rule;
+  ReflectorState from;
+  ReflectorInput input;
+  ReflectorState to;
+};
+
+TEST(ReflectorState, EveryTransitionHasItsReason) {
+  const std::vector<Case> cases = {
+      {"the first list may come from the watch cache", {}, Listed{"5"}, kWatching},
+      {"a list leads to a watch from its version", kListing, Listed{"7"}, state(Action::kWatch, 0ms, "7", 0)},
+      {"a list that fails is repeated later", kListing, ListFailed{error(ApiErrorKind::kNoAnswer)},
+       state(Action::kList, 800ms, "0", 1)},
+      {"and later still", state(Action::kList, 800ms, "0", 3),
+       ListFailed{error(ApiErrorKind::kServerError, 500)}, state(Action::kList, 6400ms, "0", 4)},
+      {"but not for ever", state(Action::kList, 30s, "0", 40),
+       ListFailed{error(ApiErrorKind::kServerError, 500)}, state(Action::kList, 30s, "0", 41)},
+      {"a missing right is asked for again", kListing, ListFailed{error(ApiErrorKind::kForbidden, 403)},
+       state(Action::kList, 800ms, "0", 1)},
+      {"a missing CRD is waited for", kListing, ListFailed{error(ApiErrorKind::kNotFound, 404)},
+       state(Action::kList, 5s, "0", 1)},
+      {"a version compacted away is listed anew at once, by quorum", state(Action::kList, 0ms, "5", 0),
+       ListFailed{error(ApiErrorKind::kGone, 410)}, state(Action::kList, 0ms, "", 1)},
+      {"but not in a hot loop", state(Action::kList, 0ms, "", 1), ListFailed{error(ApiErrorKind::kGone, 410)},
+       state(Action::kList, 1600ms, "", 2)},
+      {"a version of the future is listed anew, by quorum", state(Action::kList, 0ms, "5", 0),
+       ListFailed{too_large()}, state(Action::kList, 0ms, "", 1)},
+
+      {"a watch that the server ends is watched on at once from the last event", kWatching, ended("9", 5min),
+       state(Action::kWatch, 0ms, "9", 0)},
+      {"also when nothing happened", kWatching, ended("", 5min), state(Action::kWatch, 0ms, "5", 0)},
+      {"a watch closed at once by a proxy is no hot loop", kWatching, ended("", 20ms),
+       state(Action::kWatch, 800ms, "5", 1)},
+      {"one closed at once after an event is fine", kWatching, ended("6", 20ms),
+       state(Action::kWatch, 0ms, "6", 0)},
+      {"a success forgets the failures", state(Action::kWatch, 800ms, "5", 4), ended("", 5min),
+       state(Action::kWatch, 0ms, "5", 0)},
+      {"410 lists anew by quorum", kWatching, ended("", 1min, error(ApiErrorKind::kGone, 410)),
+       state(Action::kList, 0ms, "", 1)},
+      {"410 after events as well", kWatching, ended("8", 1min, error(ApiErrorKind::kGone, 410)),
+       state(Action::kList, 0ms, "", 1)},
+      {"a lost connection asks first whether the server still knows our version", kWatching,
+       ended("", 1min, error(ApiErrorKind::kNoAnswer)), state(Action::kProbe, 800ms, "5", 1)},
+      {"and keeps what the watch brought", kWatching, ended("8", 1min, error(ApiErrorKind::kNoAnswer)),
+       state(Action::kProbe, 800ms, "8", 1)},
+      {"429 keeps the version and spares the server a list", kWatching,
+       ended("", 0ms, error(ApiErrorKind::kTooManyRequests, 429)), state(Action::kWatch, 800ms, "5", 1)},
+      {"Retry-After is obeyed", kWatching, ended("", 0ms, later(ApiErrorKind::kTooManyRequests, 7s)),
+       state(Action::kWatch, 7s, "5", 1)},
+      {"a short Retry-After does not undercut the backoff", state(Action::kWatch, 0ms, "5", 3),
+       ended("", 0ms, later(ApiErrorKind::kTooManyRequests, 1s)), state(Action::kWatch, 6400ms, "5", 4)},
+      {"500 is watched again", kWatching, ended("", 0ms, error(ApiErrorKind::kServerError, 500)),
+       state(Action::kWatch, 800ms, "5", 1)},
+      {"but not for ever", state(Action::kWatch, 0ms, "5", 5),
+       ended("", 0ms, error(ApiErrorKind::kServerError, 500)), state(Action::kList, 25600ms, "5", 6)},
+      {"an expired token is watched again", kWatching,
+       ended("", 0ms, error(ApiErrorKind::kUnauthorized, 401)), state(Action::kWatch, 800ms, "5", 1)},
+      {"a right taken away is listed, which says so", kWatching,
+       ended("", 0ms, error(ApiErrorKind::kForbidden, 403)), state(Action::kList, 800ms, "5", 1)},
+      {"a CRD taken away is listed, which waits for it", kWatching,
+       ended("", 0ms, error(ApiErrorKind::kNotFound, 404)), state(Action::kList, 800ms, "5", 1)},
+
+      {"a probe that succeeds watches on", kProbing, ProbeSucceeded{}, state(Action::kWatch, 0ms, "5", 1)},
+      {"a server that is still away is probed again", kProbing, ProbeFailed{error(ApiErrorKind::kNoAnswer)},
+       state(Action::kProbe, 1600ms, "5", 2)},
+      {"a server restored from a backup is listed anew, by quorum", kProbing, ProbeFailed{too_large()},
+       state(Action::kList, 1600ms, "", 2)},
+      {"a probe that is refused is listed", kProbing, ProbeFailed{error(ApiErrorKind::kForbidden, 403)},
+       state(Action::kList, 1600ms, "5", 2)},
+  };
+  for (const Case& one : cases) {
+    EXPECT_EQ(next(one.from, one.input, 0.0), one.to) << one.rule;
+  }
+}
+
+TEST(ReflectorState, WaitsAreStretchedSoThatManyClientsDoNotComeBackTogether) {
+  EXPECT_EQ(next(kListing, ListFailed{error(ApiErrorKind::kNoAnswer)}, 0.5).wait, 1200ms);
+  EXPECT_EQ(next(kWatching, ended("", 0ms, later(ApiErrorKind::kTooManyRequests, 10s)), 0.4).wait, 11s);
+}
+
+TEST(ReflectorState, BeginsWithAListFromTheWatchCache) {
+  EXPECT_EQ(ReflectorState{}, state(Action::kList, 0ms, "0", 0));
+}
+
+}  // namespace
+}  // namespace sessmtp::kube

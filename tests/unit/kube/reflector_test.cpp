@@ -1,0 +1,222 @@
+#include "kube/reflector.h"
+
+#include <gmock/gmock.h>
+
+#include <nlohmann/json.hpp>
+
+#include "fake_clock.h"
+#include "scripted_transport.h"
+
+namespace sessmtp::kube {
+namespace {
+
+using nlohmann::json;
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+using testing::StartsWith;
+
+std::string object(const std::string& name, const std::string& version) {
+  return R"({"metadata":{"name":")" + name + R"(","resourceVersion":")" + version + R"("}})";
+}
+
+Scripted list(const std::string& version, const std::vector<std::string>& names,
+              const std::string& more = "") {
+  std::string items;
+  for (const std::string& name : names) {
+    items += (items.empty() ? "" : ",") + object(name, "1");
+  }
+  return {.body = R"({"metadata":{"resourceVersion":")" + version + R"(","continue":")" + more +
+                  R"("},"items":[)" + items + "]}"};
+}
+
+std::string event(const std::string& type, const std::string& what) {
+  return R"({"type":")" + type + R"(","object":)" + what + "}\n";
+}
+
+Scripted watch(std::vector<std::string> pieces) {
+  return {.pieces = std::move(pieces)};
+}
+
+const std::string kExpired =
+    R"({"kind":"Status","status":"Failure","reason":"Expired","message":"too old","code":410})";
+
+class ReflectorTest : public testing::Test {
+ protected:
+  // Runs the script to its end.
+  void run() {
+    Reflector reflector(
+        client_, clock_,
+        {.path = "/api/v1/secrets",
+         .field_selector = "",
+         .representation = Representation::kMetadataOnly,
+         .hint_when_missing = ""},
+        {.replace =
+             [this](const std::vector<json>& objects) {
+               std::string names;
+               for (const json& each : objects) {
+                 names += ' ' + name_of(each);
+               }
+               seen_.push_back("replace" + names);
+             },
+         .put = [this](const json& each) { seen_.push_back("put " + name_of(each)); },
+         .remove = [this](const json& each) { seen_.push_back("remove " + name_of(each)); },
+         .refused = [this](const ApiError& error) { seen_.push_back("refused " + error.summary()); }});
+    reflector.run(stop_.get_token());
+  }
+  static std::string name_of(const json& each) { return each.at("metadata").at("name"); }
+
+  std::stop_source stop_;
+  ScriptedTransport transport_{stop_};
+  FakeClock clock_;
+  ClusterConfig config_;
+  TokenSource tokens_{config_, clock_};
+  Client client_{transport_, tokens_};
+  std::vector<std::string> seen_;
+};
+
+TEST_F(ReflectorTest, ListsFromTheWatchCacheThenWatchesFromTheListsVersion) {
+  transport_.then(list("5", {"a", "b"}));
+  run();
+  EXPECT_THAT(seen_, ElementsAre("replace a b"));
+  EXPECT_THAT(
+      transport_.targets(),
+      ElementsAre("/api/v1/secrets?resourceVersion=0&limit=500",
+                  AllOf(StartsWith("/api/v1/secrets?watch=true&allowWatchBookmarks=true&timeoutSeconds="),
+                        HasSubstr("&resourceVersion=5"))));
+}
+
+TEST_F(ReflectorTest, AsksForMetadataOnly) {
+  transport_.then(list("5", {}));
+  run();
+  EXPECT_THAT(header(transport_.requests()[0], "Accept"), HasSubstr("as=PartialObjectMetadataList;"));
+  EXPECT_THAT(header(transport_.requests()[1], "Accept"), HasSubstr("as=PartialObjectMetadata;"));
+}
+
+TEST_F(ReflectorTest, PagesAreHandedOverAsOneListOfTheFirstPagesVersion) {
+  transport_.then(list("5", {"a"}, "more")).then(list("6", {"b"}));
+  run();
+  EXPECT_THAT(seen_, ElementsAre("replace a b"));
+  EXPECT_EQ(transport_.targets()[1], "/api/v1/secrets?continue=more&limit=500");
+  EXPECT_THAT(transport_.targets()[2], HasSubstr("&resourceVersion=5"));
+}
+
+TEST_F(ReflectorTest, AListThatFailsOnItsSecondPageReplacesNothingAndBeginsAnewByQuorum) {
+  transport_.then(list("5", {"a"}, "more")).then({.status = 410, .body = kExpired}).then(list("9", {"c"}));
+  run();
+  EXPECT_THAT(seen_, ElementsAre("replace c"));
+  EXPECT_EQ(transport_.targets()[2], "/api/v1/secrets?limit=500");
+}
+
+TEST_F(ReflectorTest, EventsAreHandedOverHoweverTheyAreCut) {
+  const std::string lines = event("ADDED", object("a", "6")) + event("MODIFIED", object("a", "7")) +
+                            event("DELETED", object("b", "8"));
+  std::vector<std::string> bytes;
+  for (const char c : lines) {
+    bytes.emplace_back(1, c);
+  }
+  transport_.then(list("5", {"b"})).then(watch(bytes));
+  run();
+  EXPECT_THAT(seen_, ElementsAre("replace b", "put a", "put a", "remove b"));
+  EXPECT_THAT(transport_.targets()[2], HasSubstr("&resourceVersion=8"))
+      << "the next watch goes on from there";
+}
+
+TEST_F(ReflectorTest, ABookmarkMovesTheVersionAndNothingElse) {
+  transport_.then(list("5", {})).then(watch({event("BOOKMARK", R"({"metadata":{"resourceVersion":"42"}})")}));
+  run();
+  EXPECT_THAT(seen_, ElementsAre("replace"));
+  EXPECT_THAT(transport_.targets()[2], HasSubstr("&resourceVersion=42"));
+}
+
+TEST_F(ReflectorTest, AnExpiredVersionInTheStreamIsListedAnewByQuorum) {
+  transport_.then(list("5", {"a"})).then(watch({event("ERROR", kExpired)})).then(list("50", {"c"}));
+  run();
+  EXPECT_THAT(seen_, ElementsAre("replace a", "replace c"));
+  EXPECT_EQ(transport_.targets()[2], "/api/v1/secrets?limit=500");
+}
+
+TEST_F(ReflectorTest, AnExpiredVersionAsHttpStatusIsTheSame) {
+  transport_.then(list("5", {"a"})).then({.status = 410, .body = kExpired}).then(list("50", {"c"}));
+  run();
+  EXPECT_THAT(seen_, ElementsAre("replace a", "replace c"));
+  EXPECT_EQ(transport_.targets()[2], "/api/v1/secrets?limit=500");
+}
+
+TEST_F(ReflectorTest, ALineCutOffByTheEndIsDropped) {
+  transport_.then(list("5", {}))
+      .then(watch({event("ADDED", object("a", "6")), event("ADDED", object("b", "7")).substr(0, 30)}));
+  run();
+  EXPECT_THAT(seen_, ElementsAre("replace", "put a"));
+  EXPECT_THAT(transport_.targets()[2], HasSubstr("&resourceVersion=6"));
+}
+
+TEST_F(ReflectorTest, WhatIsNotUnderstoodIsSkippedAndTheRestIsNot) {
+  transport_.then(list("5", {}))
+      .then(watch({"not json\n", "7\n", "[]\n", "{}\n",
+                   R"({"type":"ADDED"})"
+                   "\n",
+                   R"({"type":"ADDED","object":7})"
+                   "\n",
+                   event("NEWTYPE", object("x", "99")),
+                   R"({"type":7,"object":{}})"
+                   "\n",
+                   std::string(5000, '[') + "\n", event("ADDED", object("a", "6"))}));
+  run();
+  EXPECT_THAT(seen_, ElementsAre("replace", "put a"));
+  EXPECT_THAT(transport_.targets()[2], HasSubstr("&resourceVersion=6"));
+}
+
+TEST_F(ReflectorTest, AMissingRightIsReported) {
+  // Asks for a stop when it is asked for the second time, so that nobody waits for the backoff.
+  transport_.then({.status = 403,
+                   .body = R"({"kind":"Status","reason":"Forbidden","message":"no","code":403})",
+                   .meanwhile = nullptr});
+  seen_.clear();
+  Reflector reflector(client_, clock_,
+                      {.path = "/api/v1/secrets",
+                       .field_selector = "",
+                       .representation = Representation::kFull,
+                       .hint_when_missing = ""},
+                      {.replace = [](const std::vector<json>&) {},
+                       .put = [](const json&) {},
+                       .remove = [](const json&) {},
+                       .refused =
+                           [this](const ApiError& error) {
+                             seen_.push_back("refused " + error.summary());
+                             stop_.request_stop();
+                           }});
+  reflector.run(stop_.get_token());
+  EXPECT_THAT(seen_, ElementsAre("refused HTTP 403 Forbidden"));
+}
+
+TEST_F(ReflectorTest, AnAnswerThatIsNoListReplacesNothing) {
+  for (const char* body :
+       {"{}", R"({"items":7,"metadata":{"resourceVersion":"5"}})", R"({"items":[]})", "[]", "x"}) {
+    std::stop_source stop;
+    ScriptedTransport transport{stop};
+    Client client{transport, tokens_};
+    transport.then({.body = body, .meanwhile = [&stop] { stop.request_stop(); }});
+    Reflector reflector(client, clock_,
+                        {.path = "/api/v1/secrets",
+                         .field_selector = "",
+                         .representation = Representation::kFull,
+                         .hint_when_missing = ""},
+                        {.replace = [body](const std::vector<json>&) { ADD_FAILURE() << body; },
+                         .put = {},
+                         .remove = {},
+                         .refused = {}});
+    reflector.run(stop.get_token());
+  }
+}
+
+TEST_F(ReflectorTest, ItemsNullIsAnEmptyList) {
+  transport_.then({.body = R"({"items":null,"metadata":{"resourceVersion":"5"}})"});
+  run();
+  EXPECT_THAT(seen_, ElementsAre("replace"));
+}
+
+}  // namespace
+}  // namespace sessmtp::kube

@@ -1,0 +1,352 @@
+#include "operator/cache.h"
+
+#include <gmock/gmock.h>
+
+#include <thread>
+
+#include "api/names.h"
+
+namespace sessmtp::operator_ {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::ElementsAre;
+using testing::IsEmpty;
+using testing::UnorderedElementsAre;
+
+struct Named {
+  std::string name;
+  std::string source = "iam";
+  std::string target = "";  // the credential's own name
+  std::string uid = "";     // "uid of <name>"
+  int version = 10;
+  std::string namespace_ = "shop";
+  std::string status_target = "";
+  int generation = 1;
+};
+
+api::SesSmtpCredential credential(const Named& n) {
+  api::SesSmtpCredential result;
+  result.meta.namespace_ = n.namespace_;
+  result.meta.name = n.name;
+  result.meta.uid = n.uid.empty() ? "uid of " + n.name : n.uid;
+  result.meta.resource_version = std::to_string(n.version);
+  result.meta.generation = n.generation;
+  result.spec.source_name = n.source;
+  result.spec.target_name = n.target.empty() ? n.name : n.target;
+  if (!n.status_target.empty()) {
+    result.status.target = api::SecretVersion{.uid = n.status_target, .resource_version = "1"};
+  }
+  return result;
+}
+
+kube::ObjectMeta secret(const std::string& name, int version = 10, const std::string& uid = "s",
+                        const std::string& namespace_ = "shop") {
+  kube::ObjectMeta meta;
+  meta.namespace_ = namespace_;
+  meta.name = name;
+  meta.uid = uid;
+  meta.resource_version = std::to_string(version);
+  return meta;
+}
+
+class CacheTest : public testing::Test {
+ protected:
+  // What was enqueued since the last call, as "name" or "namespace/name" outside of shop; each once.
+  std::set<std::string> woken() {
+    std::set<std::string> names;
+    for (const kube::NamespacedName& key : queue_) {
+      names.insert((key.namespace_ == "shop" ? "" : key.namespace_ + '/') + key.name);
+    }
+    queue_.clear();
+    return names;
+  }
+  Cache make(const std::vector<std::string>& scopes) = delete;
+
+  std::string source_version(Cache& cache, const std::string& name) {
+    const auto observation = cache.observe({"shop", name});
+    return observation && observation->source.presence == Presence::kKnown
+               ? observation->source.record.version.uid + '@' +
+                     observation->source.record.version.resource_version
+               : "unknown";
+  }
+
+  std::vector<kube::NamespacedName> queue_;
+  Cache cache_{{""}, [this](const kube::NamespacedName& key) { queue_.push_back(key); }};
+
+  void fill(const std::vector<Named>& credentials, const std::vector<kube::ObjectMeta>& secrets) {
+    std::vector<api::SesSmtpCredential> list;
+    for (const Named& n : credentials) {
+      list.push_back(credential(n));
+    }
+    cache_.replace_credentials("", std::move(list));
+    cache_.replace_secrets("", secrets);
+    queue_.clear();
+  }
+};
+
+TEST_F(CacheTest, ObservesACredentialWithItsSourceAndTarget) {
+  kube::ObjectMeta target = secret("mail", 12, "t");
+  target.labels = {{std::string(api::kManagedByLabel), std::string(api::kManagedBy)},
+                   {std::string(api::kOwnerUidLabel), "uid of mail"}};
+  target.annotations = {{std::string(api::kCredentialAnnotation), "mail"}};
+  fill({{.name = "mail"}}, {secret("iam", 11, "s"), target});
+  const auto observation = cache_.observe({"shop", "mail"});
+  ASSERT_TRUE(observation);
+  EXPECT_EQ(observation->source.record.version, (api::SecretVersion{.uid = "s", .resource_version = "11"}));
+  EXPECT_EQ(observation->target.record, (SecretRecord{.version = {.uid = "t", .resource_version = "12"},
+                                                      .terminating = false,
+                                                      .managed = true,
+                                                      .owner_uid = "uid of mail",
+                                                      .credential_name = "mail"}));
+  EXPECT_EQ(observation->claims.rival, "");
+  EXPECT_FALSE(observation->written);
+}
+
+TEST_F(CacheTest, AnUnknownCredentialIsNotObserved) {
+  fill({{.name = "mail"}}, {});
+  EXPECT_FALSE(cache_.observe({"shop", "other"}));
+  EXPECT_FALSE(cache_.observe({"elsewhere", "mail"}));
+}
+
+TEST_F(CacheTest, ASecretNotInTheListIsAbsent) {
+  fill({{.name = "mail"}}, {secret("iam")});
+  EXPECT_EQ(cache_.observe({"shop", "mail"})->target.presence, Presence::kAbsent);
+}
+
+TEST_F(CacheTest, BeforeTheSecretsAreListedNothingIsKnown) {
+  cache_.put_credential(credential({.name = "mail"}));
+  EXPECT_EQ(cache_.observe({"shop", "mail"})->source.presence, Presence::kUnknown);
+}
+
+// ---- who is woken ---------------------------------------------------------------------------------------
+
+TEST_F(CacheTest, AChangedSecretWakesThoseThatReadOrWriteIt) {
+  fill({{.name = "a"},
+        {.name = "b"},
+        {.name = "c", .source = "other", .target = "iam"},
+        {.name = "d", .source = "x"}},
+       {secret("iam"), secret("other")});
+  cache_.put_secret(secret("iam", 11));
+  EXPECT_THAT(woken(), ElementsAre("a", "b", "c"));
+  cache_.put_secret(secret("other", 11));
+  EXPECT_THAT(woken(), ElementsAre("c"));
+  cache_.remove_secret(secret("iam", 12));
+  EXPECT_THAT(woken(), ElementsAre("a", "b", "c"));
+  cache_.put_secret(secret("unrelated", 13));
+  cache_.put_secret(secret("iam", 13, "s", "elsewhere"));
+  EXPECT_THAT(woken(), IsEmpty());
+}
+
+TEST_F(CacheTest, AChangedCredentialWakesItselfAndItsRivals) {
+  fill({{.name = "a", .target = "t"}, {.name = "b", .target = "t"}, {.name = "c"}}, {});
+  cache_.put_credential(credential({.name = "a", .target = "t", .version = 11}));
+  EXPECT_THAT(woken(), ElementsAre("a", "b"));
+}
+
+TEST_F(CacheTest, ADeletedCredentialWakesItsRivalsAndIsForgotten) {
+  fill({{.name = "a", .target = "t"}, {.name = "b", .target = "t"}, {.name = "c"}}, {});
+  cache_.remove_credential(credential({.name = "a"}).meta);
+  EXPECT_THAT(woken(), ElementsAre("a", "b")) << "a, so that what is remembered of it goes";
+  EXPECT_FALSE(cache_.observe({"shop", "a"}));
+  cache_.put_secret(secret("iam", 11));
+  EXPECT_THAT(woken(), ElementsAre("b", "c"));
+}
+
+TEST_F(CacheTest, AnotherSourceInTheSpecMovesTheWakeUps) {
+  fill({{.name = "mail"}}, {secret("iam"), secret("other")});
+  cache_.put_credential(credential({.name = "mail", .source = "other", .version = 11, .generation = 2}));
+  woken();
+  cache_.put_secret(secret("iam", 11));
+  EXPECT_THAT(woken(), IsEmpty());
+  cache_.put_secret(secret("other", 11));
+  EXPECT_THAT(woken(), ElementsAre("mail"));
+}
+
+TEST_F(CacheTest, AListWakesEverybodyItIsAboutAndThoseThatAreGone) {
+  fill({{.name = "a"}, {.name = "b", .target = "t"}, {.name = "c", .target = "t"}}, {});
+  std::vector<api::SesSmtpCredential> list;
+  list.push_back(credential({.name = "c", .target = "t"}));
+  cache_.replace_credentials("", std::move(list));
+  EXPECT_THAT(woken(), ElementsAre("a", "b", "c"));
+  EXPECT_EQ(cache_.credential_count(), 1U);
+
+  cache_.replace_secrets("", {secret("unrelated")});
+  EXPECT_THAT(woken(), ElementsAre("c"));
+}
+
+TEST_F(CacheTest, ASecretMissingFromTheListIsGone) {
+  fill({{.name = "mail"}}, {secret("iam")});
+  cache_.replace_secrets("", {});
+  EXPECT_EQ(cache_.observe({"shop", "mail"})->source.presence, Presence::kAbsent);
+}
+
+// ---- versions -------------------------------------------------------------------------------------------
+
+TEST_F(CacheTest, AnOlderOrEqualVersionOfASecretIsNoNews) {
+  fill({{.name = "mail"}}, {secret("iam", 100)});
+  cache_.put_secret(secret("iam", 99));
+  cache_.put_secret(secret("iam", 100));
+  EXPECT_THAT(woken(), IsEmpty());
+  EXPECT_EQ(source_version(cache_, "mail"), "s@100");
+  cache_.put_secret(secret("iam", 1000));
+  EXPECT_THAT(woken(), ElementsAre("mail")) << "compared as numbers, not as text";
+  EXPECT_EQ(source_version(cache_, "mail"), "s@1000");
+}
+
+TEST_F(CacheTest, ASecretOfAnotherUidReplacesWhateverItsVersion) {
+  fill({{.name = "mail"}}, {secret("iam", 100, "first")});
+  cache_.put_secret(secret("iam", 50, "second"));
+  EXPECT_THAT(woken(), ElementsAre("mail"));
+  EXPECT_EQ(source_version(cache_, "mail"), "second@50");
+}
+
+TEST_F(CacheTest, TheEndOfAnEarlierSecretDoesNotEndTheOneThatReplacedIt) {
+  fill({{.name = "mail"}}, {secret("iam", 100, "second")});
+  cache_.remove_secret(secret("iam", 101, "first"));
+  EXPECT_THAT(woken(), IsEmpty());
+  EXPECT_EQ(source_version(cache_, "mail"), "second@100");
+}
+
+TEST_F(CacheTest, AnOlderVersionOfACredentialIsNoNews) {
+  fill({{.name = "mail", .version = 100}}, {});
+  cache_.put_credential(credential({.name = "mail", .source = "old", .version = 99}));
+  cache_.put_credential(credential({.name = "mail", .source = "old", .version = 100}));
+  EXPECT_THAT(woken(), IsEmpty());
+  EXPECT_EQ(cache_.observe({"shop", "mail"})->credential.spec.source_name, "iam");
+}
+
+TEST_F(CacheTest, ACredentialMadeAnewReplacesTheEarlierOne) {
+  fill({{.name = "mail", .uid = "first", .version = 100}}, {});
+  cache_.put_credential(credential({.name = "mail", .uid = "second", .version = 90}));
+  EXPECT_THAT(woken(), ElementsAre("mail"));
+  cache_.remove_credential(credential({.name = "mail", .uid = "first", .version = 101}).meta);
+  EXPECT_EQ(cache_.observe({"shop", "mail"})->credential.meta.uid, "second");
+}
+
+// ---- our own writes -------------------------------------------------------------------------------------
+
+TEST_F(CacheTest, OurOwnStatusIsKnownAtOnceAndItsEchoIsNoNews) {
+  fill({{.name = "mail"}}, {});
+  cache_.note_written_credential(credential({.name = "mail", .version = 11, .status_target = "t"}));
+  EXPECT_THAT(woken(), IsEmpty());
+  EXPECT_EQ(cache_.observe({"shop", "mail"})->credential.meta.resource_version, "11");
+  cache_.put_credential(credential({.name = "mail", .version = 11, .status_target = "t"}));
+  EXPECT_THAT(woken(), IsEmpty());
+}
+
+TEST_F(CacheTest, ASpecThatComesWithTheAnswerToOurStatusIsLookedAt) {
+  fill({{.name = "mail"}}, {secret("iam"), secret("other")});
+  cache_.note_written_credential(
+      credential({.name = "mail", .source = "other", .version = 11, .generation = 2}));
+  EXPECT_THAT(woken(), ElementsAre("mail"));
+  cache_.put_secret(secret("other", 12));
+  EXPECT_THAT(woken(), ElementsAre("mail")) << "the new source counts from now on";
+  cache_.put_secret(secret("iam", 12));
+  EXPECT_THAT(woken(), IsEmpty());
+}
+
+TEST_F(CacheTest, OurOwnWritesBringNoDeletedCredentialBack) {
+  fill({{.name = "mail", .uid = "second"}}, {});
+  cache_.note_written_credential(credential({.name = "gone", .version = 11}));
+  cache_.note_written_credential(credential({.name = "mail", .uid = "first", .version = 11}));
+  EXPECT_EQ(cache_.credential_count(), 1U);
+  EXPECT_EQ(cache_.observe({"shop", "mail"})->credential.meta.uid, "second");
+}
+
+TEST_F(CacheTest, AnAnswerOlderThanWhatTheWatchBroughtIsIgnored) {
+  fill({{.name = "mail", .version = 20}}, {});
+  cache_.note_written_credential(credential({.name = "mail", .source = "old", .version = 11}));
+  EXPECT_EQ(cache_.observe({"shop", "mail"})->credential.spec.source_name, "iam");
+}
+
+TEST_F(CacheTest, OurOwnTargetIsKnownAtOnceAndWakesOnlyOthers) {
+  fill({{.name = "mail"}, {.name = "reads", .source = "mail"}, {.name = "rival", .target = "mail"}},
+       {secret("iam")});
+  cache_.note_written_secret(secret("mail", 20, "t"), {"shop", "mail"});
+  EXPECT_THAT(woken(), ElementsAre("reads", "rival"));
+  EXPECT_EQ(cache_.observe({"shop", "mail"})->target.record.version.resource_version, "20");
+  cache_.put_secret(secret("mail", 20, "t"));
+  EXPECT_THAT(woken(), IsEmpty()) << "the echo";
+  cache_.put_secret(secret("mail", 21, "t"));
+  EXPECT_THAT(woken(), ElementsAre("mail", "reads", "rival")) << "somebody else's edit";
+}
+
+// ---- claims ---------------------------------------------------------------------------------------------
+
+TEST_F(CacheTest, TheLoserOfTwoClaimsSeesItsRival) {
+  fill({{.name = "a", .target = "t"}, {.name = "b", .target = "t"}}, {});
+  EXPECT_EQ(cache_.observe({"shop", "a"})->claims.rival, "");
+  EXPECT_EQ(cache_.observe({"shop", "b"})->claims.rival, "a");
+  kube::ObjectMeta target = secret("t");
+  target.labels = {{std::string(api::kOwnerUidLabel), "uid of b"}};
+  cache_.put_secret(target);
+  EXPECT_EQ(cache_.observe({"shop", "a"})->claims.rival, "b");
+  EXPECT_EQ(cache_.observe({"shop", "b"})->claims.rival, "");
+}
+
+TEST_F(CacheTest, TheSameTargetNameInAnotherNamespaceIsNoClaim) {
+  fill({{.name = "a", .target = "t"}, {.name = "b", .target = "t", .namespace_ = "other"}}, {});
+  EXPECT_EQ(cache_.observe({"shop", "a"})->claims.rival, "");
+  EXPECT_EQ(cache_.observe({"other", "b"})->claims.rival, "");
+}
+
+// ---- scopes ---------------------------------------------------------------------------------------------
+
+TEST_F(CacheTest, IsFilledWhenEveryScopeIsListedOrRefused) {
+  Cache cache({"shop", "blog"}, [](const kube::NamespacedName&) {});
+  std::jthread feeder([&cache] {
+    cache.replace_credentials("shop", {});
+    cache.replace_secrets("shop", {});
+    cache.refuse_secrets("blog");
+    cache.refuse_credentials("blog");
+  });
+  EXPECT_TRUE(cache.wait_until_filled({}));
+}
+
+TEST_F(CacheTest, WaitingToBeFilledEndsWhenAskedToStop) {
+  Cache cache({"shop"}, [](const kube::NamespacedName&) {});
+  std::stop_source stop;
+  stop.request_stop();
+  EXPECT_FALSE(cache.wait_until_filled(stop.get_token()));
+}
+
+TEST_F(CacheTest, AScopeWithoutTheRightToListSecretsIsForbiddenAndOthersAreNot) {
+  Cache cache({"shop", "blog"}, [this](const kube::NamespacedName& key) { queue_.push_back(key); });
+  cache.put_credential(credential({.name = "mail"}));
+  cache.put_credential(credential({.name = "news", .namespace_ = "blog"}));
+  cache.replace_secrets("shop", {secret("iam")});
+  cache.replace_secrets("blog", {secret("iam", 10, "s", "blog")});
+  woken();
+  cache.refuse_secrets("blog");
+  EXPECT_THAT(woken(), ElementsAre("blog/news"));
+  EXPECT_EQ(cache.observe({"shop", "mail"})->source.presence, Presence::kKnown);
+  EXPECT_EQ(cache.observe({"blog", "news"})->source.presence, Presence::kForbidden);
+  cache.refuse_secrets("blog");
+  EXPECT_THAT(woken(), IsEmpty()) << "nothing new";
+  cache.replace_secrets("blog", {secret("iam", 10, "s", "blog")});
+  EXPECT_THAT(woken(), ElementsAre("blog/news"));
+  EXPECT_EQ(cache.observe({"blog", "news"})->source.presence, Presence::kKnown);
+}
+
+TEST_F(CacheTest, AListOfOneScopeLeavesTheOthersAlone) {
+  Cache cache({"shop", "blog"}, [](const kube::NamespacedName&) {});
+  cache.put_credential(credential({.name = "mail"}));
+  cache.replace_secrets("shop", {secret("iam")});
+  cache.replace_secrets("blog", {});
+  cache.replace_credentials("blog", {});
+  EXPECT_EQ(cache.credential_count(), 1U);
+  EXPECT_EQ(cache.observe({"shop", "mail"})->source.presence, Presence::kKnown);
+}
+
+TEST_F(CacheTest, WithoutTheRightToListCredentialsWhatWasKnownIsForgotten) {
+  fill({{.name = "mail"}}, {secret("iam")});
+  cache_.refuse_credentials("");
+  EXPECT_EQ(cache_.credential_count(), 0U) << "a deleted one would be written for, for ever";
+  woken();
+  cache_.put_secret(secret("iam", 11));
+  EXPECT_THAT(woken(), IsEmpty());
+}
+
+}  // namespace
+}  // namespace sessmtp::operator_

@@ -1,0 +1,286 @@
+// The calls that a look costs, and what becomes of their answers: over the fake API, by way of a Transport.
+#include "operator/reconciler.h"
+
+#include <gmock/gmock.h>
+
+#include <nlohmann/json.hpp>
+
+#include "api/names.h"
+#include "base/json.h"
+#include "world.h"
+
+namespace sessmtp::operator_ {
+namespace {
+
+using namespace std::chrono_literals;
+using kube::Request;
+using kube::Response;
+using kube::TransportError;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+
+// The fake API behind HTTP.
+class FakeApiServer final : public kube::Transport {
+ public:
+  explicit FakeApiServer(World& world) : world_(world) {}
+
+  Result<Response, TransportError> send(const Request& request, std::chrono::milliseconds,
+                                        std::stop_token) override {
+    const std::string path = request.target.substr(0, request.target.find('?'));
+    const std::string call = request.method + ' ' + path.substr(path.find("shop/") + 5);
+    calls.push_back(call);
+    if (const auto trouble = std::exchange(before[call], nullptr)) {
+      trouble();
+    }
+    if (broken.contains(call)) {
+      return std::unexpected(TransportError{.kind = kube::TransportFailure::kBroken, .message = "cut"});
+    }
+    if (const auto refused = refuse.find(call); refused != refuse.end()) {
+      return response(refused->second);
+    }
+    if (request.method == "GET") {
+      return response(world_.api.get(path));
+    }
+    EXPECT_EQ(request.method, "PATCH");
+    EXPECT_THAT(request.target, HasSubstr("fieldManager=ses-smtp-operator&force=true"));
+    const json intent = parse_json(request.body).value();
+    return response(path.ends_with("/status")
+                        ? world_.api.apply_status(path.substr(0, path.size() - 7), intent)
+                        : world_.api.apply(path, intent));
+  }
+  Result<Response, TransportError> stream(const Request&, std::chrono::milliseconds, std::stop_token,
+                                          const OnBytes&) override {
+    return std::unexpected(TransportError{});
+  }
+
+  std::vector<std::string> calls;
+  std::map<std::string, std::function<void()>> before;  // by call; each once
+  std::map<std::string, Answer> refuse;
+  std::set<std::string> broken;
+
+ private:
+  static Response response(const Answer& answer) {
+    return {.status = answer.status, .body = answer.body.dump(), .retry_after = {}};
+  }
+  World& world_;
+};
+
+class Events final : public kube::EventSink {
+ public:
+  void publish(const kube::ObjectReference& regarding, kube::Event event) override {
+    said.push_back(regarding.key.name + ": " + event.reason);
+  }
+  std::vector<std::string> said;
+};
+
+const std::string kGetSource = "GET secrets/iam";
+const std::string kGetTarget = "GET secrets/mail";
+const std::string kWrite = "PATCH secrets/mail";
+const std::string kStatus = "PATCH sessmtpcredentials/mail/status";
+
+class ReconcilerTest : public testing::Test {
+ protected:
+  // What the watches bring.
+  void watch() {
+    std::vector<api::SesSmtpCredential> credentials;
+    for (const json& object : world.api.all(api::credential_path("shop"))) {
+      credentials.push_back(api::decode_credential(object).value());
+    }
+    cache.replace_credentials("", std::move(credentials));
+    std::vector<kube::ObjectMeta> secrets;
+    for (const json& object : world.api.all(api::secret_path("shop"))) {
+      secrets.push_back(kube::decode_meta(object).value());
+    }
+    cache.replace_secrets("", secrets);
+    queue.clear();
+  }
+  Reconciler::Outcome reconcile() {
+    server.calls.clear();
+    events.said.clear();
+    return reconciler.reconcile({"shop", "mail"}, {});
+  }
+  void sync(const Key& key) {
+    world.source(key).credential();
+    watch();
+    reconcile();
+    ASSERT_EQ(world.says(), "Ready=True Synced");
+  }
+
+  World world;
+  FakeApiServer server{world};
+  kube::ClusterConfig config;
+  kube::TokenSource tokens{config, world.clock};
+  kube::Client client{server, tokens};
+  std::vector<kube::NamespacedName> queue;
+  Cache cache{{""}, [this](const kube::NamespacedName& key) { queue.push_back(key); }};
+  Events events;
+  Reconciler reconciler{client, cache, events, world.clock};
+};
+
+TEST_F(ReconcilerTest, CreationCostsOneReadAndTwoWrites) {
+  world.source(kKey).credential();
+  watch();
+  EXPECT_EQ(reconcile().retry, Retry::kNo);
+  EXPECT_THAT(server.calls, ElementsAre(kGetSource, kWrite, kStatus));
+  EXPECT_THAT(events.said, ElementsAre("mail: Synced"));
+  EXPECT_THAT(world.data(), testing::Optional(target_data(kKey)));
+}
+
+TEST_F(ReconcilerTest, AnUnchangedWorldCostsNoCall) {
+  sync(kKey);
+  reconcile();
+  EXPECT_THAT(server.calls, IsEmpty()) << "on the echo of our own writes";
+  watch();
+  reconcile();
+  EXPECT_THAT(server.calls, IsEmpty()) << "and after a restart";
+  EXPECT_THAT(events.said, IsEmpty());
+}
+
+TEST_F(ReconcilerTest, ARotationToAnotherIdCostsOneReadAndTwoWrites) {
+  sync(kOldKey);
+  world.source(kKey);
+  watch();
+  reconcile();
+  EXPECT_THAT(server.calls, ElementsAre(kGetSource, kWrite, kStatus));
+  EXPECT_THAT(events.said, ElementsAre("mail: Rotated"));
+}
+
+TEST_F(ReconcilerTest, ATakenNameCostsOneMoreRead) {
+  world.source(kKey).credential();
+  watch();
+  server.before[kWrite] = [this] { world.secret("mail", {{"theirs", "x"}}); };
+  reconcile();
+  EXPECT_THAT(server.calls, ElementsAre(kGetSource, kWrite, kGetTarget, kStatus));
+  EXPECT_THAT(events.said, ElementsAre("mail: TargetConflict"));
+  EXPECT_THAT(world.data(), testing::Optional(Data{{"theirs", "x"}}));
+}
+
+TEST_F(ReconcilerTest, ATargetThatKeepsChangingEndsInBackoffWithABoundedNumberOfCalls) {
+  world.source(kKey).credential();
+  watch();
+  server.refuse[kWrite] = refusal(409, "Conflict", "the object has been modified");
+  EXPECT_EQ(reconcile().retry, Retry::kBackoff);
+  EXPECT_LE(server.calls.size(), 5U) << testing::PrintToString(server.calls);
+}
+
+TEST_F(ReconcilerTest, ATouchedSourceReachesStatusAtMostOnceInTenSeconds) {
+  sync(kKey);
+  const auto touch = [this] {
+    world.touch("iam");
+    watch();
+    return reconcile();
+  };
+  EXPECT_FALSE(touch().again);
+  EXPECT_THAT(server.calls, ElementsAre(kGetSource, kGetTarget, kStatus)) << "the first one at once";
+  world.clock.advance(4s);
+  EXPECT_EQ(touch().again, std::optional<std::chrono::milliseconds>(6s));
+  EXPECT_THAT(server.calls, ElementsAre(kGetSource, kGetTarget));
+  world.clock.advance(6s);
+  EXPECT_FALSE(reconcile().again);
+  EXPECT_THAT(server.calls, ElementsAre(kGetSource, kGetTarget, kStatus));
+  EXPECT_EQ(world.status()["source"]["resourceVersion"], world.version("iam"));
+  EXPECT_THAT(events.said, IsEmpty());
+}
+
+TEST_F(ReconcilerTest, ARotationIsNeverHeldBack) {
+  sync(kOldKey);
+  world.touch("iam");
+  watch();
+  reconcile();
+  world.source(kKey);
+  watch();
+  EXPECT_FALSE(reconcile().again);
+  EXPECT_THAT(server.calls, ElementsAre(kGetSource, kWrite, kStatus));
+}
+
+TEST_F(ReconcilerTest, ARepairIsNeverHeldBack) {
+  sync(kKey);
+  for (int i = 0; i < 2; ++i) {
+    world.edit("mail", [](json& o) { o["data"].erase("password"); });
+    watch();
+    EXPECT_FALSE(reconcile().again);
+    EXPECT_THAT(events.said, ElementsAre("mail: TargetRepaired"));
+    EXPECT_EQ(world.status()["target"]["resourceVersion"], world.version());
+  }
+}
+
+TEST_F(ReconcilerTest, ACredentialThatIsGoneCostsNothing) {
+  const Reconciler::Outcome outcome = reconcile();
+  EXPECT_THAT(server.calls, IsEmpty());
+  EXPECT_EQ(outcome.retry, Retry::kNo);
+}
+
+TEST_F(ReconcilerTest, ACredentialDeletedMeanwhileIsNoError) {
+  for (const Answer& answer : {refusal(404, "NotFound", "gone"), refusal(409, "Conflict", "uid mismatch")}) {
+    world.source(kKey).credential();
+    watch();
+    server.refuse[kStatus] = answer;
+    EXPECT_EQ(reconcile().retry, Retry::kNo) << answer.body;
+    world.remove("mail").remove_credential();
+    watch();
+  }
+}
+
+TEST_F(ReconcilerTest, AStatusThatCannotBeWrittenIsTriedAgainAndSaysNothingYet) {
+  world.source(kKey).credential();
+  watch();
+  server.refuse[kStatus] = refusal(500, "InternalError", "etcd");
+  EXPECT_EQ(reconcile().retry, Retry::kBackoff);
+  EXPECT_THAT(events.said, IsEmpty());
+  server.refuse.clear();
+  EXPECT_EQ(reconcile().retry, Retry::kNo);
+  EXPECT_THAT(events.said, ElementsAre("mail: Synced"));
+  EXPECT_THAT(server.calls, ElementsAre(kGetSource, kGetTarget, kStatus)) << "the target is written already";
+}
+
+TEST_F(ReconcilerTest, AServerInTroubleIsTriedAgainWithoutTouchingStatus) {
+  for (const std::string& call : {kGetSource, kWrite}) {
+    world.source(kKey).credential();
+    watch();
+    server.broken = {call};
+    EXPECT_EQ(reconcile().retry, Retry::kBackoff) << call;
+    EXPECT_THAT(server.calls, Not(testing::Contains(kStatus)));
+    server.broken.clear();
+    server.refuse[call] = refusal(503, "ServiceUnavailable", "later");
+    EXPECT_EQ(reconcile().retry, Retry::kBackoff) << call;
+    EXPECT_THAT(server.calls, Not(testing::Contains(kStatus)));
+    server.refuse.clear();
+  }
+}
+
+TEST_F(ReconcilerTest, ASecretThatCannotBeDecodedIsTriedAgain) {
+  world.source(kKey).credential();
+  watch();
+  server.refuse[kGetSource] = {
+      200, {{"kind", "Secret"}, {"data", {{"x", "***"}}}, {"metadata", {{"name", "iam"}, {"uid", "u"}}}}};
+  EXPECT_EQ(reconcile().retry, Retry::kBackoff);
+}
+
+TEST_F(ReconcilerTest, AnAnswerToAWriteThatCannotBeReadIsTriedAgain) {
+  world.source(kKey).credential();
+  watch();
+  server.refuse[kWrite] = {200, {{"kind", "Secret"}}};
+  EXPECT_EQ(reconcile().retry, Retry::kBackoff);
+  EXPECT_EQ(world.says(), "");
+}
+
+TEST_F(ReconcilerTest, OurOwnWritesWakeNobodyElseThanThoseTheyConcern) {
+  sync(kKey);
+  EXPECT_THAT(queue, IsEmpty());
+}
+
+TEST_F(ReconcilerTest, ASpecChangedWhileWeWroteIsLookedAtOnceMore) {
+  world.source(kKey).credential();
+  watch();
+  server.before[kStatus] = [this] { world.change_spec({{"endpoint", {{"port", 465}}}}); };
+  reconcile();
+  EXPECT_THAT(queue, ElementsAre(kube::NamespacedName{"shop", "mail"}));
+  reconcile();
+  EXPECT_THAT(world.data(), testing::Optional(target_data(kKey, "us-east-1", "", 465, "smtps")));
+  EXPECT_EQ(world.status()["observedGeneration"], 2);
+}
+
+}  // namespace
+}  // namespace sessmtp::operator_
