@@ -295,7 +295,8 @@ def test_rotation(world: World) -> None:
 
 
 def test_rotation_of_the_secret_alone(world: World) -> None:
-    """4 | only the secret changed, same id | replaced | event `Rotated`; lastRotationTime and keySince are now"""
+    """4 | only the secret changed, same id | replaced | event `Rotated`; lastRotationTime and keySince
+    are now"""
     key = Key.new()
     rotate(world, key, Key(key.id, Key.new().secret))
 

@@ -128,10 +128,10 @@ TEST_F(WorkQueueTest, AFailureCanBeHeldBackAtLeastSoLong) {
 }
 
 TEST_F(WorkQueueTest, WaitingEndsWhenAskedToStop) {
-  std::stop_source stop;
-  auto got = std::async(std::launch::async, [&] { return queue_.get(stop.get_token()); });
-  stop.request_stop();
-  EXPECT_EQ(got.get(), std::nullopt);
+  std::promise<std::optional<NamespacedName>> got;
+  std::jthread worker([&](std::stop_token stop) { got.set_value(queue_.get(stop)); });
+  worker.request_stop();
+  EXPECT_EQ(got.get_future().get(), std::nullopt);
 }
 
 TEST_F(WorkQueueTest, AskedToStopItHandsOutNothingMore) {
@@ -182,11 +182,12 @@ TEST(WorkQueueThreads, NoKeyIsEverWithTwoWorkers) {
   std::atomic<int> doubles = 0;
   std::atomic<int> looks = 0;
   std::stop_source stop;
+  const std::stop_token token = stop.get_token();
   {
     std::vector<std::jthread> workers;
     for (int i = 0; i < 4; ++i) {
       workers.emplace_back([&] {
-        while (const auto key = queue.get(stop.get_token())) {
+        while (const auto key = queue.get(token)) {
           std::atomic<int>& holder = holders[std::size_t(key->name[0] - '0')];
           if (++holder != 1) {
             ++doubles;

@@ -61,7 +61,6 @@ class CacheTest : public testing::Test {
     queue_.clear();
     return names;
   }
-  Cache make(const std::vector<std::string>& scopes) = delete;
 
   std::string source_version(Cache& cache, const std::string& name) {
     const auto observation = cache.observe({"shop", name});
