@@ -10,7 +10,8 @@ BIN := build/release/bin/ses-smtp
 
 BUILD_PACKAGES := cmake ninja-build ccache libcpprest-dev nlohmann-json3-dev libyaml-cpp-dev libssl-dev \
                   libspdlog-dev libcli11-dev libboost-dev
-TEST_PACKAGES := libgtest-dev libgmock-dev openssl python3-venv
+CLUSTER_PACKAGES := openssl
+TEST_PACKAGES := libgtest-dev libgmock-dev python3-venv
 LINT_PACKAGES := clang-19 clang-tidy-19 clang-format-19 shellcheck yamllint python3-venv
 
 PYTHON := $(CACHE)/python-$(shell sha256sum tests/cluster/requirements.txt | cut -c1-12)
@@ -72,14 +73,15 @@ build-packages: ## Install the Debian packages that the build needs
 
 .PHONY: test-packages
 test-packages: ## Install the Debian packages that the tests need
-	@tools/install-packages --for openssl $(TEST_PACKAGES)
+	@tools/install-packages $(TEST_PACKAGES)
 
 .PHONY: lint-packages
 lint-packages: ## Install the Debian packages that the checks need
 	@tools/install-packages --for clang-tidy-19,clang-format-19,shellcheck,yamllint $(LINT_PACKAGES)
 
 .PHONY: cluster-tools
-cluster-tools: test-packages ## Build etcd, kube-apiserver, kube-controller-manager and kubectl (once per machine)
+cluster-tools: ## Build etcd, kube-apiserver, kube-controller-manager and kubectl (once per machine)
+	@tools/install-packages --for openssl $(CLUSTER_PACKAGES)
 	@tools/local-cluster build >/dev/null
 
 $(PYTHON): test-packages

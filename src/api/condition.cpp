@@ -4,6 +4,10 @@
 
 namespace sessmtp::api {
 
+bool is_our_condition(std::string_view type) {
+  return type == "Ready" || type == "Reconciling" || type == "Stalled";
+}
+
 const Condition* find_condition(const Conditions& conditions, std::string_view type) {
   const auto found = std::ranges::find(conditions, type, &Condition::type);
   return found == conditions.end() ? nullptr : &*found;

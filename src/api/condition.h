@@ -25,6 +25,9 @@ struct Condition {
 
 using Conditions = std::vector<Condition>;
 
+// The types that this program writes: Ready, Reconciling, Stalled.
+[[nodiscard]] bool is_our_condition(std::string_view type);
+
 [[nodiscard]] const Condition* find_condition(const Conditions& conditions, std::string_view type);
 
 // The set of conditions that says `reason`: Ready, and Reconciling or Stalled where they apply.

@@ -130,6 +130,9 @@ Conditions decode_conditions(const Reader& status, std::string& wrong) {
   }
   for (const json& item : *list) {
     const Reader reader(item, "status.conditions[]", wrong);
+    if (!is_our_condition(reader.text("type").value_or(""))) {
+      continue;  // of another manager, who may add to the list
+    }
     conditions.push_back({.type = reader.text("type").value_or(""),
                           .status = reader.text("status").value_or("Unknown"),
                           .reason = reader.text("reason").value_or(""),

@@ -70,8 +70,13 @@ Reconciler::Outcome Reconciler::reconcile(const kube::NamespacedName& key, std::
       return {.retry = decided.retry, .again = delay};
     }
   }
-  if (!write_status(credential, *decided.status, stop)) {
-    return {.retry = Retry::kBackoff, .again = {}};
+  switch (write_status(credential, *decided.status, stop)) {
+    case StatusWrite::kFailed:
+      return {.retry = Retry::kBackoff, .again = {}};
+    case StatusWrite::kObjectGone:
+      return {};
+    case StatusWrite::kDone:
+      break;
   }
   announce(credential, decided);
   return {.retry = decided.retry, .again = {}};
@@ -118,8 +123,8 @@ WriteAnswer Reconciler::write_secret(const kube::Secret& intent, const kube::Nam
   return api::SecretVersion{.uid = meta->uid, .resource_version = meta->resource_version};
 }
 
-bool Reconciler::write_status(const SesSmtpCredential& credential, const Status& status,
-                              std::stop_token stop) {
+Reconciler::StatusWrite Reconciler::write_status(const SesSmtpCredential& credential, const Status& status,
+                                                 std::stop_token stop) {
   const nlohmann::json intent = {{"apiVersion", api::kGroupVersion},
                                  {"kind", api::kKind},
                                  {"metadata",
@@ -133,20 +138,20 @@ bool Reconciler::write_status(const SesSmtpCredential& credential, const Status&
   if (!answer) {
     const kube::ApiError& error = answer.error();
     if (error.kind == kube::ApiErrorKind::kNotFound || error.kind == kube::ApiErrorKind::kConflict) {
-      return true;  // deleted meanwhile, or another object of that name: its own event will come
+      return StatusWrite::kObjectGone;  // or another one has its name: its own event will come
     }
     if (error.kind != kube::ApiErrorKind::kCancelled && error.kind != kube::ApiErrorKind::kNoAnswer) {
       log::warn("status not written, trying again", {{"namespace", credential.meta.namespace_},
                                                      {"name", credential.meta.name},
                                                      {"error", error.summary() + ": " + error.message}});
     }
-    return false;
+    return StatusWrite::kFailed;
   }
   auto written = api::decode_credential(*answer);
   if (written) {
     cache_.note_written_credential(std::move(*written));
   }
-  return true;
+  return StatusWrite::kDone;
 }
 
 void Reconciler::announce(const SesSmtpCredential& credential, const Plan& decided) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -34,9 +35,9 @@ class Reconciler {
                                      std::stop_token stop);
   [[nodiscard]] WriteAnswer write_secret(const kube::Secret& intent, const kube::NamespacedName& writer,
                                          std::stop_token stop);
-  // False when the status could not be written: the whole look is repeated.
-  [[nodiscard]] bool write_status(const api::SesSmtpCredential& credential, const api::Status& status,
-                                  std::stop_token stop);
+  enum class StatusWrite : std::uint8_t { kDone, kObjectGone, kFailed };
+  [[nodiscard]] StatusWrite write_status(const api::SesSmtpCredential& credential, const api::Status& status,
+                                         std::stop_token stop);
   void announce(const api::SesSmtpCredential& credential, const Plan& plan);
   // How long a status that differs in versions only still has to wait.
   [[nodiscard]] std::chrono::milliseconds version_touch_delay(const kube::NamespacedName& key);

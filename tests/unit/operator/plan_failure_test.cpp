@@ -144,7 +144,8 @@ TEST(SourceFault, AnotherFaultIsSaidAgain) {
   world.later(1h);
   EXPECT_THAT(world.source(with(kGood, "accessKeyId", "")).reconcile().events,
               ElementsAre("Warning SourceValueEmpty"));
-  for (const json& condition : world.status()["conditions"]) {
+  const json status = world.status();
+  for (const json& condition : status["conditions"]) {
     EXPECT_EQ(condition["lastTransitionTime"], "2026-11-22T09:00:00Z") << "False all along: " << condition;
   }
 }

@@ -170,7 +170,7 @@ TEST(Rotation, WhoseAnswerWasLostIsSettledByTheNextLook) {
   EXPECT_EQ(world.reconcile().retry, Retry::kBackoff);
   world.lose_write_answers = false;
   const std::string version = world.version();
-  const Turn turn = world.reconcile();
+  const Turn turn = world.later(1h).reconcile();
   EXPECT_EQ(world.version(), version);
   EXPECT_EQ(world.says(), kReady);
   EXPECT_EQ(world.status()["keySince"], annotated_key_since(world));

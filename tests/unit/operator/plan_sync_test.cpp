@@ -254,6 +254,13 @@ TEST(Sync, ATerminatingCredentialIsLeftAlone) {
   }
 }
 
+TEST(Sync, ATerminatingCredentialIsNotEvenToldWhatIsWrong) {
+  SyncedWorld world;
+  world.api.edit(api::credential_path("shop", "mail"),
+                 [](json& o) { o["metadata"]["deletionTimestamp"] = "2026-11-22T09:00:00Z"; });
+  EXPECT_TRUE(world.remove("iam").reconcile().quiet());
+}
+
 TEST(Sync, ATerminatingNamespaceIsNoError) {
   World world;
   world.source(kKey).credential();

@@ -182,6 +182,8 @@ TEST_F(ReconcilerTest, ATouchedSourceReachesStatusAtMostOnceInTenSeconds) {
   EXPECT_THAT(server.calls, ElementsAre(kGetSource, kGetTarget, kStatus));
   EXPECT_EQ(world.status()["source"]["resourceVersion"], world.version("iam"));
   EXPECT_THAT(events.said, IsEmpty());
+  world.clock.advance(1s);
+  EXPECT_EQ(touch().again, std::optional<std::chrono::milliseconds>(9s)) << "counted from the last one";
 }
 
 TEST_F(ReconcilerTest, ARotationIsNeverHeldBack) {
