@@ -8,7 +8,6 @@ namespace sessmtp::api {
 namespace {
 
 using nlohmann::json;
-using testing::HasSubstr;
 
 json minimal() {
   return {

@@ -9,7 +9,6 @@ namespace {
 
 using namespace std::chrono_literals;
 using testing::ElementsAre;
-using testing::IsEmpty;
 using testing::UnorderedElementsAre;
 
 const WallTime kSince = WallTime(std::chrono::sys_days{std::chrono::year{2026} / 11 / 22}) + 8h;

@@ -15,7 +15,6 @@ namespace {
 
 using namespace std::chrono_literals;
 using nlohmann::json;
-using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Not;
