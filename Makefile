@@ -24,7 +24,7 @@ help: ## Say what the targets do
 	  /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: build $(if $(filter current,$(CLUSTER)),,cluster-tools) ## Show the main job on a control plane of its own (KEEP=1 leaves it up, CLUSTER=current uses yours)
+demo: $(if $(filter current,$(CLUSTER)),,cluster-tools) build ## Show the main job on a control plane of its own (KEEP=1 leaves it up, CLUSTER=current uses yours)
 	@tools/demo
 
 .PHONY: build
@@ -34,7 +34,7 @@ build: build-packages ## Build the program: build/release/bin/ses-smtp
 ##@ Develop
 
 .PHONY: test
-test: build test-packages cluster-tools $(PYTHON) ## Run all suites that need no root: unit, contract, cluster
+test: cluster-tools build test-packages $(PYTHON) ## Run all suites that need no root: unit, contract, cluster
 	@tools/build dev
 	@$(PYTHON)/bin/python tools/run-tests unit contract cluster
 
@@ -44,7 +44,7 @@ test-unit: build-packages test-packages ## Run the unit and the transport contra
 	@python3 tools/run-tests unit contract
 
 .PHONY: test-cluster
-test-cluster: build test-packages cluster-tools $(PYTHON) ## Run the tests against a real API server
+test-cluster: cluster-tools build test-packages $(PYTHON) ## Run the tests against a real API server
 	@$(PYTHON)/bin/python tools/run-tests cluster
 
 .PHONY: lint

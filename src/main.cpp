@@ -8,6 +8,7 @@
 #include <iostream>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/process_hardening.h"
 #include "cli/controller.h"
@@ -29,12 +30,23 @@ int run(int argc, char** argv) {
   const CLI::App* controller = sessmtp::cli::add_controller(app, controller_command);
   sessmtp::cli::DeriveOptions derive_options;
   const CLI::App* derive = sessmtp::cli::add_derive(app, derive_options);
+  if (argc == 1) {
+    std::cerr << app.help();
+    return sessmtp::cli::kUsage;
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ExtrasError&) {  // its own message would print what may be a secret
     std::cerr << "error: there is an argument that ses-smtp does not know\n  fix: ses-smtp --help\n";
     return sessmtp::cli::kUsage;
   } catch (const CLI::ParseError& error) {
+    const bool about_a_value = error.get_name() == "ValidationError" || error.get_name() == "ConversionError";
+    if (about_a_value && std::string_view(argv[1]) == "derive") {  // the same
+      const std::string_view text = error.what();
+      std::cerr << "error: the value of " << text.substr(0, text.find(':'))
+                << " is not accepted\n  fix: ses-smtp derive --help says what is\n";
+      return sessmtp::cli::kUsage;
+    }
     return app.exit(error) == 0 ? sessmtp::cli::kOk : sessmtp::cli::kUsage;
   }
 

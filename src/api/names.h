@@ -6,7 +6,6 @@
 
 namespace sessmtp::api {
 
-inline constexpr std::string_view kGroup = "ses-smtp.dev";
 inline constexpr std::string_view kGroupVersion = "ses-smtp.dev/v1alpha1";
 inline constexpr std::string_view kKind = "SesSmtpCredential";
 inline constexpr std::string_view kPlural = "sessmtpcredentials";

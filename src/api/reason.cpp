@@ -40,8 +40,6 @@ std::string_view to_string(Reason reason) {
       return "TargetTypeImmutable";
     case Reason::kTargetTooLarge:
       return "TargetTooLarge";
-    case Reason::kInvalidSpec:
-      return "InvalidSpec";
     case Reason::kSourceNotFound:
       return "SourceNotFound";
     case Reason::kTargetTerminating:
@@ -56,6 +54,15 @@ std::string_view to_string(Reason reason) {
       break;
   }
   return "ApiError";
+}
+
+std::optional<Reason> reason_from_string(std::string_view text) {
+  for (int i = 0; i <= static_cast<int>(Reason::kApiError); ++i) {
+    if (to_string(static_cast<Reason>(i)) == text) {
+      return static_cast<Reason>(i);
+    }
+  }
+  return std::nullopt;
 }
 
 bool is_stalled(Reason reason) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 namespace sessmtp::api {
@@ -26,7 +27,6 @@ enum class Reason : std::uint8_t {
   kTargetImmutable,
   kTargetTypeImmutable,
   kTargetTooLarge,
-  kInvalidSpec,
   // Heal by themselves (Reconciling).
   kSourceNotFound,
   kTargetTerminating,
@@ -38,6 +38,8 @@ enum class Reason : std::uint8_t {
 
 // As it stands in conditions and events: "SourceKeysNotFound".
 [[nodiscard]] std::string_view to_string(Reason reason);
+
+[[nodiscard]] std::optional<Reason> reason_from_string(std::string_view text);
 
 // Needs a person: the condition Stalled is True.
 [[nodiscard]] bool is_stalled(Reason reason);

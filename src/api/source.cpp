@@ -129,7 +129,7 @@ Problem explain(const ses::KeyProblem& fault, const Located& located, const std:
   const std::string where = "key " + in_quotes(key) + " of Secret " + in_quotes(secret_name);
   switch (fault.fault) {
     case ses::KeyFault::kValueEmpty:
-      return {Reason::kSourceValueEmpty, where + " is empty"};
+      return {Reason::kSourceValueEmpty, where + " is empty; put the access key of an IAM user there"};
     case ses::KeyFault::kTemporaryCredentials:
       return {
           Reason::kTemporaryCredentials,
@@ -153,8 +153,10 @@ Problem explain(const ses::KeyProblem& fault, const Located& located, const std:
                   " is not an access key id (those of IAM users begin AKIA); a user id, a role id or an "
                   "ARN does not log in"};
     case ses::KeyFault::kMalformed:
-      return {Reason::kSourceValueMalformed,
-              where + " holds white space, control or non-ASCII bytes inside the value"};
+      return {
+          Reason::kSourceValueMalformed,
+          where +
+              " holds white space, control or non-ASCII bytes inside the value; store the bare key alone"};
     case ses::KeyFault::kDoubleEncoded:
       break;
   }

@@ -31,7 +31,7 @@ Result<kube::ClusterConfig> find_cluster(const ControllerCommand& command) {
     }
   }
   auto loaded = kube::load_kubeconfig({.paths = command.kubeconfig, .context = command.context});
-  if (!loaded && loaded.error().code == ErrorCode::kNotFound && command.kubeconfig.empty()) {
+  if (!loaded && loaded.error().code == ErrorCode::kNotFound) {
     loaded.error().message += "; name one with --kubeconfig or KUBECONFIG, or run in a pod";
   }
   return loaded;
@@ -86,17 +86,23 @@ CLI::App* add_controller(CLI::App& app, ControllerCommand& command) {
       ->check(CLI::Range(1, 256))
       ->capture_default_str()
       ->envname("SES_SMTP_MAX_CONCURRENT_RECONCILES");
-  sub->add_option("--log-level", command.log_level, "debug, info, warn or error")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, log::Level>{{"debug", log::Level::kDebug},
-                                                                            {"info", log::Level::kInfo},
-                                                                            {"warn", log::Level::kWarn},
-                                                                            {"error", log::Level::kError}}))
-      ->option_text("LEVEL [info]")
+  static const std::map<std::string, log::Level> levels = {{"debug", log::Level::kDebug},
+                                                           {"info", log::Level::kInfo},
+                                                           {"warn", log::Level::kWarn},
+                                                           {"error", log::Level::kError}};
+  static const std::map<std::string, log::Format> formats = {{"json", log::Format::kJson},
+                                                             {"text", log::Format::kText}};
+  sub->add_option_function<std::string>(
+         "--log-level", [&command](const std::string& name) { command.log_level = levels.at(name); },
+         "what to log")
+      ->check(CLI::IsMember(levels))
+      ->default_str("info")
       ->envname("SES_SMTP_LOG_LEVEL");
-  sub->add_option("--log-format", command.log_format, "json or text")
-      ->transform(CLI::CheckedTransformer(
-          std::map<std::string, log::Format>{{"json", log::Format::kJson}, {"text", log::Format::kText}}))
-      ->option_text("FORMAT [json]")
+  sub->add_option_function<std::string>(
+         "--log-format", [&command](const std::string& name) { command.log_format = formats.at(name); },
+         "one JSON object or one plain text a line")
+      ->check(CLI::IsMember(formats))
+      ->default_str("json")
       ->envname("SES_SMTP_LOG_FORMAT");
   return sub;
 }

@@ -1,6 +1,7 @@
 #include "kube/api_error.h"
 
 #include <algorithm>
+#include <array>
 #include <nlohmann/json.hpp>
 
 #include "base/json.h"
@@ -50,6 +51,20 @@ std::string name_or_empty(const json& object, const char* key) {
   return text.size() <= kMaxName && std::ranges::all_of(text, in_a_name) ? text : std::string();
 }
 
+// The reasons of metav1; a webhook may send any text.
+std::string known_reason(std::string reason) {
+  constexpr std::array<std::string_view, 17> kReasons = {"AlreadyExists",   "BadRequest",
+                                                         "Conflict",        "Expired",
+                                                         "Forbidden",       "Gone",
+                                                         "InternalError",   "Invalid",
+                                                         "NotAcceptable",   "NotFound",
+                                                         "ServerTimeout",   "ServiceUnavailable",
+                                                         "Timeout",         "TooManyRequests",
+                                                         "Unauthorized",    "RequestEntityTooLarge",
+                                                         "MethodNotAllowed"};
+  return std::ranges::find(kReasons, reason) != kReasons.end() ? std::move(reason) : std::string();
+}
+
 }  // namespace
 
 bool ApiError::transient() const {
@@ -77,7 +92,7 @@ ApiError to_api_error(const Response& response) {
   if (!status || text_or_empty(*status, "kind") != "Status") {
     return error;  // from something in between, or for a group the server does not know
   }
-  error.reason = name_or_empty(*status, "reason");
+  error.reason = known_reason(text_or_empty(*status, "reason"));
   error.message = text_or_empty(*status, "message");
   const auto details = status->find("details");
   if (details == status->end() || !details->is_object()) {

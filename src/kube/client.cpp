@@ -150,7 +150,8 @@ void Client::note_reachable(const Result<Response, TransportError>& answer) {
              answer.error().kind != TransportFailure::kTooLarge && !away_.exchange(true)) {
     log::warn("API server does not answer, trying again",
               {{"error", answer.error().message},
-               {"hint", "check that the server of the kubeconfig is right, running and reachable"}});
+               {"hint",
+                "check that this address is right, and that the server runs and can be reached from here"}});
   }
 }
 
@@ -206,10 +207,9 @@ ApiResult<void> Client::watch(std::string_view path, const WatchOptions& options
   return {};
 }
 
-ApiResult<json> Client::apply(std::string_view path, const json& intent, const ApplyOptions& options,
-                              std::stop_token stop) {
+ApiResult<json> Client::apply(std::string_view path, const json& intent, std::stop_token stop) {
   Query query(path);
-  query.add("fieldManager", kFieldManager).add("force", options.force ? "true" : "false");
+  query.add("fieldManager", kFieldManager).add("force", "true");
   return call({.method = "PATCH",
                .target = query.str(),
                .headers = {{"Accept", "application/json"}, {"Content-Type", "application/apply-patch+yaml"}},

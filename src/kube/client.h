@@ -57,11 +57,6 @@ struct WatchOptions {
   Representation representation = Representation::kFull;
 };
 
-// How a server-side apply treats what is already there (field manager: kFieldManager).
-struct ApplyOptions {
-  bool force = true;
-};
-
 inline constexpr std::string_view kFieldManager = "ses-smtp-operator";
 
 class Client {
@@ -75,9 +70,10 @@ class Client {
   [[nodiscard]] ApiResult<void> watch(std::string_view path, const WatchOptions& options,
                                       std::stop_token stop,
                                       const std::function<void(std::string_view line)>& on_line);
-  // Server-side apply of the full intent: a field left out is removed if it was ours.
+  // Server-side apply of the full intent as kFieldManager, by force: a field left out is removed if it was
+  // ours. What must not be taken over is guarded by a uid or resourceVersion in the intent.
   [[nodiscard]] ApiResult<nlohmann::json> apply(std::string_view path, const nlohmann::json& intent,
-                                                const ApplyOptions& options, std::stop_token stop);
+                                                std::stop_token stop);
   // The object carries its name, so that a repeated create answers 409 instead of making two.
   [[nodiscard]] ApiResult<nlohmann::json> create(std::string_view path, const nlohmann::json& object,
                                                  std::stop_token stop);

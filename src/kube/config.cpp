@@ -18,7 +18,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr auto kSupported =
-    "supported are token, tokenFile, and client-certificate with client-key (as files or as data)";
+    "supported are token, tokenFile, and client-certificate with client-key (as files or as data); "
+    "`kubectl create token SERVICEACCOUNT` makes a token";
 
 std::unexpected<Error> invalid(std::string message) {
   return fail(ErrorCode::kInvalidInput, std::move(message));

@@ -1,6 +1,7 @@
 #include "kube/events.h"
 
 #include <cstdio>
+#include <exception>
 #include <nlohmann/json.hpp>
 #include <random>
 
@@ -65,7 +66,11 @@ void EventRecorder::run(std::stop_token stop) {
     const Item item = std::move(waiting_.front());
     waiting_.pop_front();
     lock.unlock();
-    send(item, stop);
+    try {
+      send(item, stop);
+    } catch (const std::exception& error) {
+      log::error("event not recorded", {{"reason", item.event.reason}, {"error", error.what()}});
+    }
   }
 }
 

@@ -78,6 +78,8 @@ Result<ObjectMeta> decode_meta(const json& object) {
   meta.terminating = !text(*metadata, "deletionTimestamp").empty();
   meta.labels = text_map(*metadata, "labels");
   meta.annotations = text_map(*metadata, "annotations");
+  // A copy of the whole object, a Secret's values too, where it was made with `kubectl apply`.
+  meta.annotations.erase("kubectl.kubernetes.io/last-applied-configuration");
   if (const json* owners = member(*metadata, "ownerReferences"); owners != nullptr && owners->is_array()) {
     for (const json& owner : *owners) {
       const json* controller = member(owner, "controller");

@@ -198,16 +198,20 @@ void Reflector::report(const ReflectorInput& input) {
     return;
   }
   last_trouble_ = std::move(trouble);
-  const bool missing = error->kind == ApiErrorKind::kNotFound;
-  const bool forbidden = error->kind == ApiErrorKind::kForbidden;
-  log::warn(missing     ? "resource is not there, waiting for it"
-            : forbidden ? "not allowed to read, trying again"
-                        : "reading failed, trying again",
-            {{"path", options_.path},
-             {"error", last_trouble_},
-             {"hint", missing     ? options_.hint_when_missing
-                      : forbidden ? std::string("grant the rights of deploy/rbac.yaml")
-                                  : std::string()}});
+  const auto [what, hint] = [&]() -> std::pair<const char*, std::string> {
+    switch (error->kind) {
+      case ApiErrorKind::kNotFound:
+        return {"resource is not there, waiting for it", options_.hint_when_missing};
+      case ApiErrorKind::kForbidden:
+        return {"not allowed to read, trying again", "grant the rights of deploy/rbac.yaml"};
+      case ApiErrorKind::kUnauthorized:
+        return {"the API server does not know us, trying again",
+                "the token or certificate has expired or is from another cluster: renew the kubeconfig"};
+      default:
+        return {"reading failed, trying again", "the API server's own log says more"};
+    }
+  }();
+  log::warn(what, {{"path", options_.path}, {"error", last_trouble_}, {"hint", hint}});
 }
 
 double Reflector::random_fraction() {

@@ -64,6 +64,9 @@ struct Step {
     if (version_is_useless(input.error)) {
       return list_anew(std::move(state), jitter);
     }
+    if (input.error.kind == ApiErrorKind::kBadAnswer) {
+      state.resource_version.clear();  // perhaps too large in one piece: only a quorum list comes in pages
+    }
     if (input.error.kind == ApiErrorKind::kNotFound) {
       ++state.failures;
       state.action = ReflectorAction::kList;

@@ -9,7 +9,6 @@ using namespace std::chrono_literals;
 using std::chrono::milliseconds;
 
 constexpr milliseconds kFirstBackoff = 5ms;
-constexpr milliseconds kMaxBackoff = 1000s;
 constexpr unsigned kMaxDoublings = 18;  // 5 ms * 2^18 is above the maximum
 
 }  // namespace
@@ -29,15 +28,21 @@ void WorkQueue::add_after(const NamespacedName& key, milliseconds delay) {
   wake_locked();
 }
 
-void WorkQueue::add_rate_limited(const NamespacedName& key, milliseconds at_least) {
+void WorkQueue::add_rate_limited(const NamespacedName& key, milliseconds at_least, milliseconds at_most) {
   milliseconds delay{};
   {
     const std::scoped_lock lock(mutex_);
     unsigned& count = failures_[key];
-    delay = std::min<milliseconds>(kFirstBackoff * (1U << std::min(count, kMaxDoublings)), kMaxBackoff);
+    delay = std::min<milliseconds>(kFirstBackoff * (1U << std::min(count, kMaxDoublings)), at_most);
     ++count;
   }
   add_after(key, std::max(delay, at_least));
+}
+
+unsigned WorkQueue::failures(const NamespacedName& key) const {
+  const std::scoped_lock lock(mutex_);
+  const auto found = failures_.find(key);
+  return found == failures_.end() ? 0 : found->second;
 }
 
 void WorkQueue::forget(const NamespacedName& key) {

@@ -23,12 +23,17 @@ namespace sessmtp::kube {
 
 class WorkQueue {
  public:
+  static constexpr std::chrono::milliseconds kMaxBackoff = std::chrono::seconds(1000);
+
   explicit WorkQueue(const Clock& clock) : clock_(clock) {}
 
   void add(const NamespacedName& key);
   void add_after(const NamespacedName& key, std::chrono::milliseconds delay);
-  // After a failure: 5 ms, doubled each time up to 1000 s, but no sooner than `at_least`.
-  void add_rate_limited(const NamespacedName& key, std::chrono::milliseconds at_least = {});
+  // After a failure: 5 ms, doubled each time up to `at_most`, but no sooner than `at_least`.
+  void add_rate_limited(const NamespacedName& key, std::chrono::milliseconds at_least = {},
+                        std::chrono::milliseconds at_most = kMaxBackoff);
+  // How often in a row the key was added after a failure.
+  [[nodiscard]] unsigned failures(const NamespacedName& key) const;
   // After a success: the next failure starts from 5 ms again.
   void forget(const NamespacedName& key);
 

@@ -245,8 +245,9 @@ void Cache::store_credential(SesSmtpCredential credential, std::set<NamespacedNa
   const NamespacedName key = credential.meta.key();
   if (const auto old = credentials_.find(key); old != credentials_.end()) {
     const kube::ObjectMeta& known = old->second->meta;
-    if (known.uid == credential.meta.uid &&
-        !kube::later_version(credential.meta.resource_version, known.resource_version)) {
+    const bool no_news = known.resource_version == credential.meta.resource_version ||
+                         kube::later_version(known.resource_version, credential.meta.resource_version);
+    if (known.uid == credential.meta.uid && no_news) {
       return;
     }
     drop_credential(key, concerned);

@@ -10,6 +10,7 @@
 #include "api/names.h"
 #include "api/ses_smtp_credential.h"
 #include "base/log.h"
+#include "base/wait.h"
 #include "kube/events.h"
 #include "kube/reflector.h"
 #include "kube/work_queue.h"
@@ -22,7 +23,17 @@ namespace {
 using namespace std::chrono_literals;
 using nlohmann::json;
 
+// What the API server did not do it may do at any moment; rights, quotas and policies change by hand.
+constexpr auto kMaxRetry = 30s;
 constexpr auto kSlowRetry = 30s;
+constexpr auto kMaxSlowRetry = 300s;
+
+void skip(const json& object, const Error& error) {
+  const auto meta = kube::decode_meta(object);
+  log::error("object not understood, skipped", {{"namespace", meta ? meta->namespace_ : "?"},
+                                                {"name", meta ? meta->name : "?"},
+                                                {"error", error.message}});
+}
 
 // Decodes what can be decoded; an object that cannot affects no other.
 template <class T>
@@ -33,7 +44,7 @@ std::vector<T> decode_all(const std::vector<json>& objects, Result<T> (*decode)(
     if (auto value = decode(object)) {
       decoded.push_back(std::move(*value));
     } else {
-      log::error("object not understood, skipped", {{"error", value.error().message}});
+      skip(object, value.error());
     }
   }
   return decoded;
@@ -44,7 +55,7 @@ void decode_one(const json& object, Result<T> (*decode)(const json&), const Use&
   if (auto value = decode(object)) {
     use(std::move(*value));
   } else {
-    log::error("object not understood, skipped", {{"error", value.error().message}});
+    skip(object, value.error());
   }
 }
 
@@ -85,11 +96,22 @@ kube::Reflector::Handlers secret_handlers(Cache& cache, const std::string& scope
           .refused = [&cache, scope](const kube::ApiError&) { cache.refuse_secrets(scope); }};
 }
 
+void read(kube::Reflector& reflector, std::stop_token stop) {
+  while (!stop.stop_requested()) {
+    try {
+      reflector.run(stop);
+    } catch (const std::exception& error) {
+      log::error("unexpected failure while reading, listing again", {{"error", error.what()}});
+      (void)wait_for(1s, stop);
+    }
+  }
+}
+
 void work(kube::WorkQueue& queue, Reconciler& reconciler, std::stop_token intake, std::stop_token calls) {
   while (const auto key = queue.get(intake)) {
     Reconciler::Outcome outcome;
     try {
-      outcome = reconciler.reconcile(*key, calls);
+      outcome = reconciler.reconcile(*key, calls, queue.failures(*key));
     } catch (const std::exception& error) {
       log::error("unexpected failure, trying again",
                  {{"namespace", key->namespace_}, {"name", key->name}, {"error", error.what()}});
@@ -100,10 +122,10 @@ void work(kube::WorkQueue& queue, Reconciler& reconciler, std::stop_token intake
         queue.forget(*key);
         break;
       case Retry::kBackoff:
-        queue.add_rate_limited(*key);
+        queue.add_rate_limited(*key, outcome.retry_after, kMaxRetry);
         break;
       case Retry::kSlowly:
-        queue.add_rate_limited(*key, kSlowRetry);
+        queue.add_rate_limited(*key, kSlowRetry, kMaxSlowRetry);
         break;
     }
     if (outcome.again) {
@@ -142,7 +164,7 @@ void run_controller(kube::Client& client, const Clock& clock, const ControllerOp
   }
   std::vector<std::jthread> readers;
   for (kube::Reflector& reflector : reflectors) {
-    readers.emplace_back([&reflector, stop] { reflector.run(stop); });
+    readers.emplace_back([&reflector, stop] { read(reflector, stop); });
   }
 
   if (cache.wait_until_filled(stop)) {

@@ -71,6 +71,7 @@ struct Observation {
   LiveRead live_source;
   LiveRead live_target;
   std::optional<WriteAnswer> written;
+  unsigned failed_looks = 0;  // in a row, before this one, because the API server did not do its part
 };
 
 }  // namespace sessmtp::operator_

@@ -23,6 +23,9 @@ using api::Status;
 using kube::Event;
 using kube::EventType;
 
+// Failed looks in a row that nobody needs to read of in status: with the queue's backoff, about a second.
+constexpr unsigned kHiccups = 8;
+
 // A resourceVersion that no object has: server-side apply with it can only create.
 constexpr const char* kNeverAVersion = "1";
 
@@ -142,13 +145,8 @@ bool settled(const Observation& o) {
   if (ready->status == "True") {
     return target_is_as_written(o);
   }
-  for (int i = 0; i <= static_cast<int>(Reason::kApiError); ++i) {
-    const auto reason = static_cast<Reason>(i);
-    if (ready->reason == to_string(reason)) {
-      return depends_on_source_only(reason);
-    }
-  }
-  return false;
+  const auto reason = api::reason_from_string(ready->reason);
+  return reason && depends_on_source_only(*reason);
 }
 
 // One evaluation of plan(): what has been found out so far, step by step.
@@ -268,12 +266,13 @@ class Planner {
     const bool telling = masked != "****" && masked != status_.access_key_id;
     const bool must_compare = !spec_is_observed(credential_) || !target_is_as_written(o_) || !telling;
     if (record && live == nullptr && must_compare) {
-      return Plan{.read_target = true, .write = {}, .status = {}, .events = {}, .retry = Retry::kNo};
+      return ask_for_target();
     }
     const Standing standing = stand(key, masked, live, ownership);
     auto intent = render_target(credential_, key, region, endpoint, standing.key_since);
     if (!intent) {
-      return Plan{.read_target = false, .write = {}, .status = {}, .events = {}, .retry = Retry::kBackoff};
+      return fail({Reason::kApiError, "the password cannot be derived: " + intent.error().message},
+                  Retry::kSlowly);
     }
     const api::Drift difference = live != nullptr ? api::drift(*live, *intent) : api::Drift{};
     if (live != nullptr && live->type != intent->type) {
@@ -342,8 +341,15 @@ class Planner {
         intent.meta.resource_version = record->version.resource_version;
       }
     }
-    return Plan{
-        .read_target = false, .write = std::move(intent), .status = {}, .events = {}, .retry = Retry::kNo};
+    Plan result;
+    result.write = std::move(intent);
+    return result;
+  }
+
+  static Plan ask_for_target() {
+    Plan result;
+    result.read_target = true;
+    return result;
   }
 
   Plan succeed(const std::string& masked, const std::string& region, const ses::Endpoint& endpoint,
@@ -409,7 +415,7 @@ class Planner {
 
   Plan fail_to_read(const std::string& name, const kube::ApiError& error) {
     if (error.transient() || error.kind == kube::ApiErrorKind::kCancelled) {
-      return Plan{.read_target = false, .write = {}, .status = {}, .events = {}, .retry = Retry::kBackoff};
+      return try_again(error, "reading Secret " + in_quotes(name) + ": " + error.summary());
     }
     const bool forbidden = error.kind == kube::ApiErrorKind::kForbidden;
     return fail({forbidden ? Reason::kForbidden : Reason::kApiError,
@@ -418,15 +424,27 @@ class Planner {
                 Retry::kSlowly);
   }
 
+  // Status tells of it once it is more than a hiccup, if the API server answers at all.
+  Plan try_again(const kube::ApiError& error, const std::string& message) {
+    Plan result;
+    if (error.http_status != 0 && o_.failed_looks >= kHiccups) {
+      result = fail({Reason::kApiError, message + "; trying again"});
+    }
+    result.retry = Retry::kBackoff;
+    result.retry_after = error.retry_after.value_or(std::chrono::seconds(0));
+    return result;
+  }
+
   Plan fail_to_write(const kube::ApiError& error) {
     const WriteVerdict verdict = judge_write_failure(error);
     switch (verdict.failure) {
       case WriteFailure::kLookAgain:
-        return Plan{.read_target = true, .write = {}, .status = {}, .events = {}, .retry = Retry::kNo};
+        return ask_for_target();
       case WriteFailure::kNamespaceGoes:
         return {};
       case WriteFailure::kTryAgain:
-        return Plan{.read_target = false, .write = {}, .status = {}, .events = {}, .retry = Retry::kBackoff};
+        return try_again(error,
+                         describe_write_failure(Reason::kApiError, credential_.spec.target_name, error));
       case WriteFailure::kReport:
         break;
     }
@@ -438,11 +456,11 @@ class Planner {
     next.observed_generation = credential_.meta.generation;
     next.conditions =
         conditions_for(reason, message, credential_.meta.generation, o_.now, status_.conditions);
-    return Plan{.read_target = false,
-                .write = {},
-                .status = std::move(next),
-                .events = std::move(events_),
-                .retry = retry};
+    Plan result;
+    result.status = std::move(next);
+    result.events = std::move(events_);
+    result.retry = retry;
+    return result;
   }
 
   void note(std::string reason, std::string action, std::string text) {

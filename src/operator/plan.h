@@ -8,6 +8,7 @@
 // the last good target survives every failure; being wrong is worse than being late.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <vector>
@@ -39,6 +40,7 @@ struct Plan {
   std::optional<api::Status> status;  // empty: leave it as it is
   std::vector<kube::Event> events;    // after the status is written
   Retry retry = Retry::kNo;
+  std::chrono::milliseconds retry_after{0};  // no sooner than that: the API server asked for it
 };
 
 // How a write is made safe: its metadata carries conditions that the API server checks.

@@ -28,9 +28,29 @@ bool differ_in_versions_only(const Status& a, Status b) {
   return a == b;
 }
 
+// Of an API server that answers, but not as it should; one that does not answer is the client's to log.
+void log_first_failure(const Observation& observation) {
+  const auto say = [&](const kube::ApiError* error, const char* what, const std::string& secret) {
+    if (error != nullptr && error->http_status != 0) {
+      log::warn("API server did not do its part, trying again",
+                {{"namespace", observation.credential.meta.namespace_},
+                 {"name", observation.credential.meta.name},
+                 {"call", std::string(what) + " Secret " + secret},
+                 {"error", error->summary()}});
+    }
+  };
+  const api::Spec& spec = observation.credential.spec;
+  say(std::get_if<kube::ApiError>(&observation.live_source), "read", spec.source_name);
+  say(std::get_if<kube::ApiError>(&observation.live_target), "read", spec.target_name);
+  if (observation.written) {
+    say(std::get_if<kube::ApiError>(&*observation.written), "write", spec.target_name);
+  }
+}
+
 }  // namespace
 
-Reconciler::Outcome Reconciler::reconcile(const kube::NamespacedName& key, std::stop_token stop) {
+Reconciler::Outcome Reconciler::reconcile(const kube::NamespacedName& key, std::stop_token stop,
+                                          unsigned failed_looks) {
   auto observation = cache_.observe(key);
   if (!observation) {
     const std::scoped_lock lock(mutex_);
@@ -38,6 +58,7 @@ Reconciler::Outcome Reconciler::reconcile(const kube::NamespacedName& key, std::
     return {};
   }
   observation->now = clock_.now();
+  observation->failed_looks = failed_looks;
   const SesSmtpCredential& credential = observation->credential;
   const std::string& namespace_ = credential.meta.namespace_;
 
@@ -62,24 +83,30 @@ Reconciler::Outcome Reconciler::reconcile(const kube::NamespacedName& key, std::
     log::warn("target keeps changing, trying again", {{"namespace", namespace_}, {"name", key.name}});
     return {.retry = Retry::kBackoff, .again = {}};
   }
+  if (decided.retry == Retry::kBackoff && failed_looks == 0) {
+    log_first_failure(*observation);
+  }
+  Outcome outcome{.retry = decided.retry, .retry_after = decided.retry_after, .again = {}};
   if (!decided.status || *decided.status == credential.status) {
-    return {.retry = decided.retry, .again = {}};
+    return outcome;
   }
   if (!observation->written && differ_in_versions_only(credential.status, *decided.status)) {
     if (const milliseconds delay = version_touch_delay(key); delay > 0ms) {
-      return {.retry = decided.retry, .again = delay};
+      outcome.again = delay;
+      return outcome;
     }
   }
-  switch (write_status(credential, *decided.status, stop)) {
+  switch (write_status(credential, *decided.status, stop, failed_looks == 0)) {
     case StatusWrite::kFailed:
-      return {.retry = Retry::kBackoff, .again = {}};
+      outcome.retry = Retry::kBackoff;
+      return outcome;
     case StatusWrite::kObjectGone:
       return {};
     case StatusWrite::kDone:
       break;
   }
   announce(credential, decided);
-  return {.retry = decided.retry, .again = {}};
+  return outcome;
 }
 
 LiveRead Reconciler::read_secret(const std::string& namespace_, const std::string& name,
@@ -88,10 +115,6 @@ LiveRead Reconciler::read_secret(const std::string& namespace_, const std::strin
   if (!answer) {
     if (answer.error().kind == kube::ApiErrorKind::kNotFound) {
       return Missing{};
-    }
-    if (answer.error().transient() && answer.error().kind != kube::ApiErrorKind::kNoAnswer) {
-      log::warn("Secret not readable, trying again",
-                {{"namespace", namespace_}, {"name", name}, {"error", answer.error().message}});
     }
     return answer.error();
   }
@@ -108,8 +131,8 @@ LiveRead Reconciler::read_secret(const std::string& namespace_, const std::strin
 
 WriteAnswer Reconciler::write_secret(const kube::Secret& intent, const kube::NamespacedName& writer,
                                      std::stop_token stop) {
-  const auto answer = client_.apply(api::secret_path(intent.meta.namespace_, intent.meta.name),
-                                    encode_secret(intent), {.force = true}, stop);
+  const auto answer =
+      client_.apply(api::secret_path(intent.meta.namespace_, intent.meta.name), encode_secret(intent), stop);
   if (!answer) {
     return answer.error();
   }
@@ -124,7 +147,7 @@ WriteAnswer Reconciler::write_secret(const kube::Secret& intent, const kube::Nam
 }
 
 Reconciler::StatusWrite Reconciler::write_status(const SesSmtpCredential& credential, const Status& status,
-                                                 std::stop_token stop) {
+                                                 std::stop_token stop, bool say_so) {
   const nlohmann::json intent = {{"apiVersion", api::kGroupVersion},
                                  {"kind", api::kKind},
                                  {"metadata",
@@ -132,15 +155,14 @@ Reconciler::StatusWrite Reconciler::write_status(const SesSmtpCredential& creden
                                    {"name", credential.meta.name},
                                    {"uid", credential.meta.uid}}},
                                  {"status", encode_status(status)}};
-  const auto answer =
-      client_.apply(api::credential_path(credential.meta.namespace_, credential.meta.name) + "/status",
-                    intent, {.force = true}, stop);
+  const auto answer = client_.apply(
+      api::credential_path(credential.meta.namespace_, credential.meta.name) + "/status", intent, stop);
   if (!answer) {
     const kube::ApiError& error = answer.error();
     if (error.kind == kube::ApiErrorKind::kNotFound || error.kind == kube::ApiErrorKind::kConflict) {
       return StatusWrite::kObjectGone;  // or another one has its name: its own event will come
     }
-    if (error.kind != kube::ApiErrorKind::kCancelled && error.kind != kube::ApiErrorKind::kNoAnswer) {
+    if (say_so && error.http_status != 0) {
       log::warn("status not written, trying again", {{"namespace", credential.meta.namespace_},
                                                      {"name", credential.meta.name},
                                                      {"error", error.summary() + ": " + error.message}});

@@ -26,9 +26,12 @@ class Reconciler {
 
   struct Outcome {
     Retry retry = Retry::kNo;
+    std::chrono::milliseconds retry_after{0};        // with kBackoff: no sooner
     std::optional<std::chrono::milliseconds> again;  // look again then, in any case
   };
-  [[nodiscard]] Outcome reconcile(const kube::NamespacedName& key, std::stop_token stop);
+  // `failed_looks`: how many in a row ended with kBackoff before this one.
+  [[nodiscard]] Outcome reconcile(const kube::NamespacedName& key, std::stop_token stop,
+                                  unsigned failed_looks = 0);
 
  private:
   [[nodiscard]] LiveRead read_secret(const std::string& namespace_, const std::string& name,
@@ -37,7 +40,7 @@ class Reconciler {
                                          std::stop_token stop);
   enum class StatusWrite : std::uint8_t { kDone, kObjectGone, kFailed };
   [[nodiscard]] StatusWrite write_status(const api::SesSmtpCredential& credential, const api::Status& status,
-                                         std::stop_token stop);
+                                         std::stop_token stop, bool say_so);
   void announce(const api::SesSmtpCredential& credential, const Plan& plan);
   // How long a status that differs in versions only still has to wait.
   [[nodiscard]] std::chrono::milliseconds version_touch_delay(const kube::NamespacedName& key);

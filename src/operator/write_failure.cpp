@@ -52,6 +52,16 @@ WriteVerdict judge_invalid(const kube::ApiError& error) {
   return report(error.fields.empty() ? Reason::kAdmissionDenied : Reason::kApiError);
 }
 
+// A webhook may put any text where a field's path should be; what stands in brackets is not shown.
+std::string field_of_a_secret(std::string_view path) {
+  path = path.substr(0, path.find('['));
+  const bool known = path == "data" || path == "stringData" || path == "type" || path == "immutable" ||
+                     path == "metadata.uid" || path == "metadata.name" || path == "metadata.namespace" || path == "metadata.ownerReferences" ||
+                     path == "metadata.labels" || path == "metadata.annotations" ||
+                     path == "metadata.resourceVersion";
+  return known ? std::string(path) : std::string();
+}
+
 }  // namespace
 
 WriteVerdict judge_write_failure(const kube::ApiError& error) {
@@ -74,7 +84,9 @@ std::string describe_write_failure(Reason reason, const std::string& target_name
                                    const kube::ApiError& error) {
   std::string text = "writing Secret \"" + target_name + "\": " + error.summary();
   for (const std::string& field : error.fields) {
-    text += ", " + field;
+    if (const std::string name = field_of_a_secret(field); !name.empty()) {
+      text += ", " + name;
+    }
   }
   switch (reason) {
     case Reason::kForbidden:
@@ -96,7 +108,7 @@ std::string describe_write_failure(Reason reason, const std::string& target_name
     case Reason::kTargetTooLarge:
       return text + "; a Secret holds at most 1 MiB";
     default:
-      return text;
+      return text + "; the API server's own log says more";
   }
 }
 

@@ -29,6 +29,7 @@ KINDS = {
     "SesSmtpCredential": ("/apis/ses-smtp.dev/v1alpha1", "sessmtpcredentials"),
     "ValidatingAdmissionPolicy": (ADMISSION, "validatingadmissionpolicies"),
     "ValidatingAdmissionPolicyBinding": (ADMISSION, "validatingadmissionpolicybindings"),
+    "ValidatingWebhookConfiguration": (ADMISSION, "validatingwebhookconfigurations"),
 }
 
 

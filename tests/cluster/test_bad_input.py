@@ -275,8 +275,8 @@ def test_no_cluster_at_all() -> None:
         # What it does not know is not repeated: it may be a secret that ended up there.
         (["--no-such-flag"], "--help"),
         (["stray"], "--help"),
-        (["--log-level", "loud"], "--log-level"),
-        (["--log-format", "xml"], "--log-format"),
+        (["--log-level", "loud"], "{debug,error,info,warn}"),
+        (["--log-format", "xml"], "{json,text}"),
         (["--watch-namespaces", "Not_A_Namespace"], "--watch-namespaces"),
         (["--kubeconfig"], "--kubeconfig"),
     ],

@@ -1081,6 +1081,57 @@ def test_admission_denied(world: World, policy: Callable[..., None], reason: str
     assert data_of(target) == target_data(new, REGION)
 
 
+@pytest.fixture
+def broken_webhook(world: World) -> Iterator[str]:
+    """A webhook for the Secrets named shop-mail of the world that nobody answers. Yields its name."""
+    rules = {
+        "apiGroups": [""],
+        "apiVersions": ["v1"],
+        "operations": ["CREATE", "UPDATE"],
+        "resources": ["secrets"],
+    }
+    webhook = {
+        "name": "broken.example.com",
+        "admissionReviewVersions": ["v1"],
+        "sideEffects": "None",
+        "failurePolicy": "Fail",
+        "clientConfig": {"url": "https://127.0.0.1:1/"},
+        "rules": [rules],
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": world.namespace}},
+        "matchConditions": [
+            {"name": "has-a-password", "expression": "has(object.data) && 'password' in object.data"}
+        ],
+    }
+    name = world.namespace
+    world.api.create("ValidatingWebhookConfiguration", {"metadata": {"name": name}, "webhooks": [webhook]})
+    yield name
+    world.api.delete("ValidatingWebhookConfiguration", name)
+
+
+def test_broken_webhook(world: World, controller: Controller, broken_webhook: str) -> None:
+    """42 | the API server fails on writing the target, say for a webhook that is down | untouched | Ready
+    False `ApiError`, Reconciling, after a second; tried again at least every 30 s"""
+
+    def write_is_broken() -> bool:
+        try:
+            probe = {"metadata": {"name": "probe"}, "data": {"password": encode("probe")}}
+            world.api.create("Secret", probe, world.namespace, dryRun="All")
+        except ApiException as error:
+            return error.status == 500
+        return False
+
+    world.wait_for("the webhook is in force", write_is_broken)
+    key = Key.new()
+    world.write_source(plain(key, region=REGION))
+    world.create_credential()
+    credential = world.wait_not_ready("ApiError")
+    assert "HTTP 500" in str(credential["status"])
+    world.api.delete("ValidatingWebhookConfiguration", broken_webhook)
+    world.wait_for("the webhook is gone", lambda: not write_is_broken())
+    _, target = world.wait_synced(seconds=60)
+    assert data_of(target) == target_data(key, REGION)
+
+
 def test_terminating_target(world: World) -> None:
     """43 | target terminating | created again when it is gone | Ready False `TargetTerminating`,
     Reconciling"""

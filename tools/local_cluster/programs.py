@@ -81,8 +81,7 @@ class Program:
         return path
 
     def go_build(self, output: Path, workshop: str) -> None:
-        if not shutil.which("go"):
-            raise Failure(f"building {self.name} needs Go 1.24 or newer, and no `go` is on the PATH")
+        require_go(self.name)
         what = f"building {self.name} {self.version}"
         say(f"{what} from Go modules, {self.usually}, once per machine")
         began, tty = time.monotonic(), sys.stderr.isatty()
@@ -115,6 +114,17 @@ class Program:
             if status:
                 raise Failure(f"{what} failed:\n{last_lines(log.read())}")
         say(f"  built in {time.monotonic() - began:.0f} s" + " " * 40 * tty)
+
+
+def require_go(program: str) -> None:
+    """Go 1.21 fetches by itself the newer one that go.mod asks for; an older one fails with riddles."""
+    need = f"building {program} needs Go 1.21 or newer"
+    if not shutil.which("go"):
+        raise Failure(f"{need}, and no `go` is on the PATH")
+    text = subprocess.run(["go", "version"], capture_output=True, text=True, cwd="/").stdout
+    found = re.search(r"go(\d+)\.(\d+)", text)
+    if found and (int(found[1]), int(found[2])) < (1, 21):
+        raise Failure(f"{need}, and `go` on the PATH is {found[0]} (Debian 12's own is too old)")
 
 
 def kubernetes(name: str, usually: str) -> Program:

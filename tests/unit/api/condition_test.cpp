@@ -80,7 +80,7 @@ TEST(Reasons, AreStalledOrReconcilingAsDocumented) {
       "SourceKeysNotFound SourceKeysAmbiguous SourceValueEmpty TemporaryCredentials AlreadyDerivedPassword "
       "SourceKeysSwapped NotAnAccessKeyId SourceValueMalformed SourceValueDoubleEncoded RegionMissing "
       "RegionInvalid EndpointUnknown SourceIsTarget TargetConflict TargetImmutable TargetTypeImmutable "
-      "TargetTooLarge InvalidSpec ");
+      "TargetTooLarge ");
   EXPECT_EQ(reconciling,
             "SourceNotFound TargetTerminating Forbidden QuotaExceeded AdmissionDenied ApiError ");
   EXPECT_EQ(

@@ -89,7 +89,7 @@ TEST_F(ClientTest, AWriteIsServerSideApplyByOurFieldManager) {
   TokenSource tokens(config_, clock_);
   Client client(transport_, tokens);
   transport_.then({});
-  EXPECT_TRUE(client.apply("/p", {{"a", "b"}}, {.force = true}, {}));
+  EXPECT_TRUE(client.apply("/p", {{"a", "b"}}, {}));
   const Request request = transport_.requests().at(0);
   EXPECT_EQ(request.method, "PATCH");
   EXPECT_EQ(request.target, "/p?fieldManager=ses-smtp-operator&force=true");
@@ -119,14 +119,14 @@ TEST_F(ClientTest, FailuresAreToldApart) {
     ApiErrorKind kind;
     const char* summary;
   };
-  const std::string status = R"({"kind":"Status","reason":"SomeReason","message":"words"})";
+  const std::string status = R"({"kind":"Status","reason":"Conflict","message":"words"})";
   const std::vector<Case> cases = {
-      {{.status = 401, .body = status}, ApiErrorKind::kUnauthorized, "HTTP 401 SomeReason"},
-      {{.status = 403, .body = status}, ApiErrorKind::kForbidden, "HTTP 403 SomeReason"},
-      {{.status = 404, .body = status}, ApiErrorKind::kNotFound, "HTTP 404 SomeReason"},
-      {{.status = 409, .body = status}, ApiErrorKind::kConflict, "HTTP 409 SomeReason"},
-      {{.status = 410, .body = status}, ApiErrorKind::kGone, "HTTP 410 SomeReason"},
-      {{.status = 422, .body = status}, ApiErrorKind::kInvalid, "HTTP 422 SomeReason"},
+      {{.status = 401, .body = status}, ApiErrorKind::kUnauthorized, "HTTP 401 Conflict"},
+      {{.status = 403, .body = status}, ApiErrorKind::kForbidden, "HTTP 403 Conflict"},
+      {{.status = 404, .body = status}, ApiErrorKind::kNotFound, "HTTP 404 Conflict"},
+      {{.status = 409, .body = status}, ApiErrorKind::kConflict, "HTTP 409 Conflict"},
+      {{.status = 410, .body = status}, ApiErrorKind::kGone, "HTTP 410 Conflict"},
+      {{.status = 422, .body = status}, ApiErrorKind::kInvalid, "HTTP 422 Conflict"},
       {{.status = 429, .body = "slow down"}, ApiErrorKind::kTooManyRequests, "HTTP 429"},
       {{.status = 503, .body = "[]"}, ApiErrorKind::kServerError, "HTTP 503"},
       {{.status = 302, .body = ""}, ApiErrorKind::kBadAnswer, "HTTP 302"},

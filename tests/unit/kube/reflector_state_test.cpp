@@ -66,6 +66,8 @@ TEST(ReflectorState, EveryTransitionHasItsReason) {
        ListFailed{error(ApiErrorKind::kServerError, 500)}, state(Action::kList, 6400ms, "0", 4)},
       {"but not for ever", state(Action::kList, 30s, "0", 40),
        ListFailed{error(ApiErrorKind::kServerError, 500)}, state(Action::kList, 30s, "0", 41)},
+      {"a list that is too large for one answer is asked for in pages", kListing,
+       ListFailed{error(ApiErrorKind::kBadAnswer, 200)}, state(Action::kList, 800ms, "", 1)},
       {"a missing right is asked for again", kListing, ListFailed{error(ApiErrorKind::kForbidden, 403)},
        state(Action::kList, 800ms, "0", 1)},
       {"a missing CRD is waited for", kListing, ListFailed{error(ApiErrorKind::kNotFound, 404)},

@@ -104,6 +104,19 @@ TEST_F(WorkQueueTest, FailuresAreHeldBackLongerEachTimeUpToALimit) {
   }
 }
 
+TEST_F(WorkQueueTest, TheLimitIsTheCallersAndFailuresAreCounted) {
+  EXPECT_EQ(queue_.failures(kA), 0U);
+  for (int i = 0; i < 40; ++i) {
+    queue_.add_rate_limited(kA, 0ms, 30s);
+    clock_.advance(30s);
+    EXPECT_EQ(take(), "a") << i;
+    queue_.done(kA);
+  }
+  EXPECT_EQ(queue_.failures(kA), 40U);
+  queue_.add_rate_limited(kA, 60s, 30s);
+  EXPECT_EQ(delay(kA), 60s) << "what the API server asks for goes first";
+}
+
 TEST_F(WorkQueueTest, ASuccessForgetsTheFailures) {
   for (int i = 0; i < 8; ++i) {
     queue_.add_rate_limited(kA);

@@ -255,6 +255,22 @@ TEST(WriteRefused, ByAServerInTroubleIsTriedAgainAndChangesNoStatus) {
   }
 }
 
+TEST(WriteRefused, ByAServerInTroubleForLongIsToldInStatusAndTriedAgain) {
+  for (const int code : {429, 500, 503, 504}) {
+    SyncedWorld world(kOldKey);
+    world.refuse_write = refusal(code, "InternalError", "SENTINEL");
+    world.failed_looks = 8;
+    const Turn turn = world.source(kKey).reconcile();
+    EXPECT_EQ(turn.retry, Retry::kBackoff) << code;
+    EXPECT_EQ(world.says(), "Ready=False ApiError, Reconciling=True ApiError") << code;
+    EXPECT_THAT(world.data(), Optional(target_data(kOldKey))) << "the last good target survives";
+    world.refuse_write.reset();
+    world.reconcile();
+    EXPECT_EQ(world.says(), "Ready=True Synced");
+    EXPECT_THAT(world.data(), Optional(target_data(kKey)));
+  }
+}
+
 TEST(ConditionTimes, MoveOnlyWhenTheStatusOfTheConditionDoes) {
   SyncedWorld world;
   world.later(1h).remove("iam").reconcile();

@@ -199,6 +199,7 @@ Turn World::reconcile(const std::string& name) {
     return turn;
   }
   observation->now = clock.now();
+  observation->failed_looks = failed_looks;
   const api::Spec spec = observation->credential.spec;
   turn.needs = needs(*observation);
   if (turn.needs != Needs::kNothing) {
