@@ -56,9 +56,9 @@ WriteVerdict judge_invalid(const kube::ApiError& error) {
 std::string field_of_a_secret(std::string_view path) {
   path = path.substr(0, path.find('['));
   const bool known = path == "data" || path == "stringData" || path == "type" || path == "immutable" ||
-                     path == "metadata.uid" || path == "metadata.name" || path == "metadata.namespace" || path == "metadata.ownerReferences" ||
-                     path == "metadata.labels" || path == "metadata.annotations" ||
-                     path == "metadata.resourceVersion";
+                     path == "metadata.uid" || path == "metadata.name" || path == "metadata.namespace" ||
+                     path == "metadata.ownerReferences" || path == "metadata.labels" ||
+                     path == "metadata.annotations" || path == "metadata.resourceVersion";
   return known ? std::string(path) : std::string();
 }
 
