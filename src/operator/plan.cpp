@@ -79,6 +79,16 @@ Ownership ownership_of(const Observation& o, const std::optional<SecretRecord>& 
   return Ownership::kForeign;
 }
 
+Problem source_not_found(const std::string& name) {
+  return {Reason::kSourceNotFound, "Secret " + in_quotes(name) + " not found; waiting for it to appear"};
+}
+
+Problem source_is_target(const std::string& name) {
+  return {Reason::kSourceIsTarget, "Secret " + in_quotes(name) +
+                                       " is itself written by ses-smtp-operator; name the Secret that holds "
+                                       "the IAM key"};
+}
+
 Problem lost_to(const std::string& rival, const std::string& target) {
   return {Reason::kTargetConflict, "Secret " + in_quotes(target) + " is the target of SesSmtpCredential " +
                                        in_quotes(rival) + "; choose another spec.target.name"};
@@ -96,13 +106,10 @@ std::optional<Problem> judge_from_metadata(const Observation& o) {
                                            "; grant it the rights of deploy/rbac.yaml there"};
   }
   if (o.source.presence == Presence::kAbsent) {
-    return Problem{Reason::kSourceNotFound,
-                   "Secret " + in_quotes(spec.source_name) + " not found; waiting for it to appear"};
+    return source_not_found(spec.source_name);
   }
   if (o.source.presence == Presence::kKnown && !o.source.record.owner_uid.empty()) {
-    return Problem{Reason::kSourceIsTarget,
-                   "Secret " + in_quotes(spec.source_name) +
-                       " is itself written by ses-smtp-operator; name the Secret that holds the IAM key"};
+    return source_is_target(spec.source_name);
   }
   const auto record = target_record(o);
   if (ownership_of(o, record) == Ownership::kForeign) {
@@ -163,8 +170,7 @@ class Planner {
       return fail(*problem);
     }
     if (std::holds_alternative<Missing>(o_.live_source)) {
-      return fail({Reason::kSourceNotFound, "Secret " + in_quotes(credential_.spec.source_name) +
-                                                " not found; waiting for it to appear"});
+      return fail(source_not_found(credential_.spec.source_name));
     }
     if (const auto* error = std::get_if<kube::ApiError>(&o_.live_source)) {
       return fail_to_read(credential_.spec.source_name, *error);
@@ -184,9 +190,7 @@ class Planner {
     source_version_ = version_of(secret);
     const bool seen_before = status_.source == source_version_ && spec_is_observed(credential_);
     if (!record_of(secret.meta).owner_uid.empty()) {
-      return fail({Reason::kSourceIsTarget, "Secret " + in_quotes(secret.meta.name) +
-                                                " is itself written by ses-smtp-operator; name the Secret "
-                                                "that holds the IAM key"});
+      return fail(source_is_target(secret.meta.name));
     }
     auto source = read_source(secret, credential_.spec.source_keys);
     if (!source) {
