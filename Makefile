@@ -84,7 +84,7 @@ cluster-tools: ## Build etcd, kube-apiserver, kube-controller-manager and kubect
 	@tools/install-packages --for openssl $(CLUSTER_PACKAGES)
 	@tools/local-cluster build >/dev/null
 
-$(PYTHON): test-packages
+$(PYTHON): | test-packages
 	@echo "installing the Python packages of tests/cluster, about 20 seconds" >&2
 	@rm -rf $@.new && mkdir -p $(CACHE)
 	@python3 -m venv $@.new
