@@ -1,6 +1,7 @@
-// Small words for messages.
+// Small things about text: for messages, URLs and names.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,5 +21,14 @@ namespace sessmtp {
   }
   return text;
 }
+
+// RFC 3986: everything but A-Z a-z 0-9 - . _ ~ becomes %XX. The first form grows `to` by at most three
+// times the text, so that a caller with a secret can reserve and leave no copies behind.
+void append_percent_encoded(std::string& to, std::string_view text);
+[[nodiscard]] std::string percent_encode(std::string_view text);
+
+// RFC 1123, as Kubernetes checks names: lower-case letters, digits, '-' inside and, with `dots`, '.' between
+// labels.
+[[nodiscard]] bool is_dns_name(std::string_view text, std::size_t max_length, bool dots);
 
 }  // namespace sessmtp

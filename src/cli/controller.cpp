@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <map>
@@ -39,9 +38,7 @@ Result<kube::ClusterConfig> find_cluster(const ControllerCommand& command) {
 
 // A DNS label, as namespaces are named; empty text when it is one, as CLI11 has it.
 std::string check_namespace(const std::string& name) {
-  const auto fits = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'; };
-  const bool valid = !name.empty() && name.size() <= 63 && std::ranges::all_of(name, fits) &&
-                     name.front() != '-' && name.back() != '-';
+  const bool valid = is_dns_name(name, 63, /*dots=*/false);
   return valid ? std::string() : in_quotes(name) + " is not the name of a namespace";
 }
 

@@ -11,6 +11,7 @@
 
 #include "base/file.h"
 #include "base/secret_bytes.h"
+#include "base/text.h"
 #include "cli/derive_output.h"
 #include "cli/secret_input.h"
 #include "ses/iam_key.h"
@@ -86,21 +87,6 @@ Outcome<void> refuse_unrecognized(const DeriveOptions& options) {
       "an argument is visible to every user of this machine and stays in the shell's history, so the "
       "secret access key is never taken from one; if it was a key, treat it as exposed and replace it",
       std::string(kHowToGiveTheKey));
-}
-
-// RFC 1123, as Kubernetes checks names: lower-case letters, digits, '-' inside and '.' between labels.
-bool is_dns_name(std::string_view text, std::size_t max_length, bool dots) {
-  const auto alnum = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };
-  char before = '.';
-  for (const char c : text) {
-    const bool fits =
-        alnum(c) || (c == '-' && before != '.') || (dots && c == '.' && before != '.' && before != '-');
-    if (!fits) {
-      return false;
-    }
-    before = c;
-  }
-  return !text.empty() && text.size() <= max_length && alnum(before);
 }
 
 Outcome<void> check_secret_name(const DeriveOptions& options) {

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "kube/line_splitter.h"
 
 namespace sessmtp::kube {
@@ -28,23 +29,6 @@ std::string_view trim(std::string_view text) {
                                          : text.substr(first, text.find_last_not_of(kSpace) - first + 1);
 }
 
-// RFC 3986, for a query value.
-std::string escaped(std::string_view text) {
-  constexpr std::string_view kHex = "0123456789ABCDEF";
-  std::string result;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    const bool plain = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-                       c == '-' || c == '.' || c == '_' || c == '~';
-    if (plain) {
-      result += c;
-    } else {
-      result += {'%', kHex[byte >> 4], kHex[byte & 15]};
-    }
-  }
-  return result;
-}
-
 std::string accept(Representation representation, std::string_view metadata_form) {
   return representation == Representation::kFull ? std::string("application/json")
                                                  : std::string(metadata_form) + ",application/json;q=0.1";
@@ -56,7 +40,7 @@ class Query {
   Query& add(std::string_view name, std::string_view value) {
     target_ += (first_ ? '?' : '&');
     first_ = false;
-    target_ += std::string(name) + '=' + escaped(value);
+    target_ += std::string(name) + '=' + percent_encode(value);
     return *this;
   }
   Query& add_unless_empty(std::string_view name, std::string_view value) {
@@ -231,11 +215,11 @@ std::string resource_path(std::string_view group_version, std::string_view names
                           std::string_view plural, std::string_view name) {
   std::string path = group_version == "v1" ? "/api/v1" : "/apis/" + std::string(group_version);
   if (!namespace_.empty()) {
-    path += "/namespaces/" + escaped(namespace_);
+    path += "/namespaces/" + percent_encode(namespace_);
   }
   path += '/' + std::string(plural);
   if (!name.empty()) {
-    path += '/' + escaped(name);
+    path += '/' + percent_encode(name);
   }
   return path;
 }

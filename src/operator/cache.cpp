@@ -104,11 +104,7 @@ void Cache::replace_secrets(const std::string& scope, const std::vector<kube::Ob
       return in_scope(scope, entry.first) && !present.contains(entry.first);
     });
     // All of them: for those that nothing changed for, looking costs no call.
-    for (const auto& [key, value] : credentials_) {
-      if (in_scope(scope, key)) {
-        concerned.insert(key);
-      }
-    }
+    collect_scope(scope, concerned);
     scopes_[scope].secrets = Fill::kListed;
   }
   filled_.notify_all();
@@ -146,11 +142,7 @@ void Cache::refuse_credentials(const std::string& scope) {
   {
     const std::scoped_lock lock(mutex_);
     scopes_[scope].credentials = Fill::kRefused;
-    for (const auto& [key, value] : credentials_) {
-      if (in_scope(scope, key)) {
-        gone.insert(key);
-      }
-    }
+    collect_scope(scope, gone);
     std::set<NamespacedName> concerned;
     for (const NamespacedName& key : gone) {
       drop_credential(key, concerned);
@@ -169,11 +161,7 @@ void Cache::refuse_secrets(const std::string& scope) {
     }
     scopes_[scope].secrets = Fill::kRefused;
     std::erase_if(secrets_, [&](const auto& entry) { return in_scope(scope, entry.first); });
-    for (const auto& [key, value] : credentials_) {
-      if (in_scope(scope, key)) {
-        concerned.insert(key);
-      }
-    }
+    collect_scope(scope, concerned);
   }
   filled_.notify_all();
   wake(concerned);
@@ -283,6 +271,14 @@ bool Cache::store_secret(const kube::ObjectMeta& meta) {
   }
   entry->second = std::move(record);
   return true;
+}
+
+void Cache::collect_scope(const std::string& scope, std::set<NamespacedName>& out) const {
+  for (const auto& [key, value] : credentials_) {
+    if (in_scope(scope, key)) {
+      out.insert(key);
+    }
+  }
 }
 
 void Cache::collect_claimants(const NamespacedName& target, std::set<NamespacedName>& out) const {

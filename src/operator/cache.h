@@ -64,6 +64,7 @@ class Cache {
   void store_credential(api::SesSmtpCredential credential, std::set<kube::NamespacedName>& concerned);
   void drop_credential(const kube::NamespacedName& key, std::set<kube::NamespacedName>& concerned);
   bool store_secret(const kube::ObjectMeta& meta);  // true: news
+  void collect_scope(const std::string& scope, std::set<kube::NamespacedName>& out) const;
   void collect_claimants(const kube::NamespacedName& target, std::set<kube::NamespacedName>& out) const;
   void collect_referrers(const kube::NamespacedName& secret, std::set<kube::NamespacedName>& out) const;
   void wake(const std::set<kube::NamespacedName>& credentials) const;

@@ -44,7 +44,4 @@ struct EndpointOverrides {
 [[nodiscard]] SecretBytes smtp_url(const Endpoint& endpoint, const SecretBytes& user,
                                    const SecretBytes& password);
 
-// RFC 3986: everything but A-Z a-z 0-9 - . _ ~ becomes %XX.
-[[nodiscard]] std::string percent_encode(std::string_view text);
-
 }  // namespace sessmtp::ses

@@ -6,6 +6,8 @@
 #include <ostream>
 #include <string>
 
+#include "base/text.h"
+
 namespace sessmtp::ses {
 
 void PrintTo(const Endpoint& endpoint, std::ostream* out) {

@@ -1,0 +1,48 @@
+#include "base/text.h"
+
+namespace sessmtp {
+namespace {
+
+constexpr bool is_unreserved(char c) {
+  return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
+         c == '_' || c == '~';
+}
+
+}  // namespace
+
+void append_percent_encoded(std::string& to, std::string_view text) {
+  constexpr std::string_view kHex = "0123456789ABCDEF";
+  for (const char c : text) {
+    if (is_unreserved(c)) {
+      to += c;
+    } else {
+      const auto byte = static_cast<unsigned char>(c);
+      to += '%';
+      to += kHex[byte >> 4U];
+      to += kHex[byte & 15U];
+    }
+  }
+}
+
+std::string percent_encode(std::string_view text) {
+  std::string encoded;
+  encoded.reserve(3 * text.size());  // the text may be a secret: no copies left behind by growing
+  append_percent_encoded(encoded, text);
+  return encoded;
+}
+
+bool is_dns_name(std::string_view text, std::size_t max_length, bool dots) {
+  const auto alnum = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };
+  char before = '.';
+  for (const char c : text) {
+    const bool fits =
+        alnum(c) || (c == '-' && before != '.') || (dots && c == '.' && before != '.' && before != '-');
+    if (!fits) {
+      return false;
+    }
+    before = c;
+  }
+  return !text.empty() && text.size() <= max_length && alnum(before);
+}
+
+}  // namespace sessmtp
