@@ -9,7 +9,7 @@ JOBS ?= $(shell nproc)
 BIN := build/release/bin/ses-smtp
 
 BUILD_PACKAGES := cmake ninja-build ccache libcpprest-dev nlohmann-json3-dev libyaml-cpp-dev libssl-dev \
-                  libspdlog-dev libcli11-dev libboost-dev
+                  libspdlog-dev libcli11-dev libboost-dev prometheus-cpp-dev
 CLUSTER_PACKAGES := openssl
 TEST_PACKAGES := libgtest-dev libgmock-dev python3-venv
 LINT_PACKAGES := clang-19 clang-tidy-19 clang-format-19 shellcheck yamllint python3-venv

@@ -7,6 +7,7 @@ find_package(yaml-cpp REQUIRED)
 find_package(spdlog REQUIRED)
 find_package(CLI11 REQUIRED)
 find_package(cpprestsdk 2.10.18 REQUIRED)
+find_package(prometheus-cpp REQUIRED)  # of it the core alone, never its HTTP server
 if(SESSMTP_TESTS)
   find_package(GTest REQUIRED)
 endif()

@@ -2,7 +2,6 @@
 
 #include <nlohmann/json.hpp>
 
-#include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -14,20 +13,11 @@ namespace {
 using namespace std::chrono_literals;
 using nlohmann::json;
 
-constexpr auto kCallDeadline = 30s;
 constexpr auto kListDeadline = 90s;
-constexpr auto kTokenLifetime = 60s;    // client-go:transport/token_source.go
 constexpr auto kWatchIdleMargin = 10s;  // beyond the server's own timeout
 
 constexpr std::string_view kMetadata = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
 constexpr std::string_view kMetadataList = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
-
-std::string_view trim(std::string_view text) {
-  constexpr std::string_view kSpace = " \t\r\n";
-  const auto first = text.find_first_not_of(kSpace);
-  return first == std::string_view::npos ? std::string_view()
-                                         : text.substr(first, text.find_last_not_of(kSpace) - first + 1);
-}
 
 std::string accept(Representation representation, std::string_view metadata_form) {
   return representation == Representation::kFull ? std::string("application/json")
@@ -55,30 +45,6 @@ class Query {
 
 }  // namespace
 
-TokenSource::TokenSource(const ClusterConfig& config, const Clock& clock)
-    : clock_(clock), file_(config.token_file), token_(config.token) {}
-
-SecretBytes TokenSource::token() {
-  const std::scoped_lock lock(mutex_);
-  const SteadyTime now = clock_.steady();
-  if (!file_.empty() && (!read_at_ || now - *read_at_ >= kTokenLifetime)) {
-    auto content = read_file(file_);
-    if (content && !trim(*content).empty()) {
-      token_ = SecretBytes(trim(*content));
-    } else {
-      log::warn("token file not usable, keeping the last token",
-                {{"file", file_.string()}, {"why", content ? "empty" : content.error().message}});
-    }
-    read_at_ = now;
-  }
-  return token_.clone();
-}
-
-void TokenSource::reject() {
-  const std::scoped_lock lock(mutex_);
-  read_at_.reset();
-}
-
 template <class Send>
 Result<Response, TransportError> Client::authorized(Request request, const Send& send) {
   const auto with_token = [&request](const SecretBytes& token) {
@@ -100,8 +66,7 @@ Result<Response, TransportError> Client::authorized(Request request, const Send&
   return response;
 }
 
-ApiResult<json> Client::call(Request request, std::stop_token stop) {
-  const auto deadline = request.method == "GET" ? kListDeadline : kCallDeadline;
+ApiResult<json> Client::call(Request request, std::chrono::milliseconds deadline, std::stop_token stop) {
   const auto response = authorized(
       std::move(request), [&](const Request& ready) { return transport_.send(ready, deadline, stop); });
   note_reachable(response);
@@ -142,7 +107,7 @@ void Client::note_reachable(const Result<Response, TransportError>& answer) {
 ApiResult<json> Client::get(std::string_view path, std::stop_token stop) {
   return call(
       {.method = "GET", .target = std::string(path), .headers = {{"Accept", "application/json"}}, .body = {}},
-      stop);
+      deadline_, stop);
 }
 
 ApiResult<json> Client::list(std::string_view path, const ListOptions& options, std::stop_token stop) {
@@ -157,7 +122,7 @@ ApiResult<json> Client::list(std::string_view path, const ListOptions& options, 
                .target = query.str(),
                .headers = {{"Accept", accept(options.representation, kMetadataList)}},
                .body = {}},
-              stop);
+              kListDeadline, stop);
 }
 
 ApiResult<void> Client::watch(std::string_view path, const WatchOptions& options, std::stop_token stop,
@@ -191,24 +156,33 @@ ApiResult<void> Client::watch(std::string_view path, const WatchOptions& options
   return {};
 }
 
+ApiResult<json> Client::write(std::string_view method, const std::string& target,
+                              std::string_view content_type, const json& body, std::stop_token stop) {
+  return call({.method = std::string(method),
+               .target = target,
+               .headers = {{"Accept", "application/json"}, {"Content-Type", std::string(content_type)}},
+               .body = to_json_text(body)},
+              deadline_, stop);
+}
+
 ApiResult<json> Client::apply(std::string_view path, const json& intent, std::stop_token stop) {
-  Query query(path);
-  query.add("fieldManager", kFieldManager).add("force", "true");
-  return call({.method = "PATCH",
-               .target = query.str(),
-               .headers = {{"Accept", "application/json"}, {"Content-Type", "application/apply-patch+yaml"}},
-               .body = to_json_text(intent)},
-              stop);
+  const Query query = Query(path).add("fieldManager", kFieldManager).add("force", "true");
+  return write("PATCH", query.str(), "application/apply-patch+yaml", intent, stop);
+}
+
+ApiResult<json> Client::merge_patch(std::string_view path, const json& patch, std::stop_token stop) {
+  const Query query = Query(path).add("fieldManager", kFieldManager);
+  return write("PATCH", query.str(), "application/merge-patch+json", patch, stop);
+}
+
+ApiResult<json> Client::replace(std::string_view path, const json& object, std::stop_token stop) {
+  const Query query = Query(path).add("fieldManager", kFieldManager);
+  return write("PUT", query.str(), "application/json", object, stop);
 }
 
 ApiResult<json> Client::create(std::string_view path, const json& object, std::stop_token stop) {
-  Query query(path);
-  query.add("fieldManager", kFieldManager);
-  return call({.method = "POST",
-               .target = query.str(),
-               .headers = {{"Accept", "application/json"}, {"Content-Type", "application/json"}},
-               .body = to_json_text(object)},
-              stop);
+  const Query query = Query(path).add("fieldManager", kFieldManager);
+  return write("POST", query.str(), "application/json", object, stop);
 }
 
 std::string resource_path(std::string_view group_version, std::string_view namespace_,

@@ -6,39 +6,16 @@
 #include <atomic>
 #include <chrono>
 #include <functional>
-#include <mutex>
 #include <nlohmann/json_fwd.hpp>
-#include <optional>
 #include <stop_token>
 #include <string>
 #include <string_view>
 
-#include "base/clock.h"
-#include "base/secret_bytes.h"
 #include "kube/api_error.h"
-#include "kube/config.h"
+#include "kube/token_source.h"
 #include "kube/transport.h"
 
 namespace sessmtp::kube {
-
-// The bearer token of a ClusterConfig; a token file is read again once a minute, and a read that
-// fails leaves the last good token. Thread-safe.
-class TokenSource {
- public:
-  TokenSource(const ClusterConfig& config, const Clock& clock);
-
-  // Empty: the client proves itself by certificate, or not at all.
-  [[nodiscard]] SecretBytes token();
-  // The server said 401 to what token() gave: read the file again at the next call.
-  void reject();
-
- private:
-  const Clock& clock_;
-  const std::filesystem::path file_;
-  std::mutex mutex_;
-  SecretBytes token_;
-  std::optional<SteadyTime> read_at_;
-};
 
 enum class Representation { kFull, kMetadataOnly };
 
@@ -61,7 +38,10 @@ inline constexpr std::string_view kFieldManager = "ses-smtp-operator";
 
 class Client {
  public:
-  Client(Transport& transport, TokenSource& tokens) : transport_(transport), tokens_(tokens) {}
+  // `deadline` bounds each call but lists and watches.
+  Client(Transport& transport, TokenSource& tokens,
+         std::chrono::milliseconds deadline = std::chrono::seconds(30))
+      : transport_(transport), tokens_(tokens), deadline_(deadline) {}
 
   [[nodiscard]] ApiResult<nlohmann::json> get(std::string_view path, std::stop_token stop);
   [[nodiscard]] ApiResult<nlohmann::json> list(std::string_view path, const ListOptions& options,
@@ -74,12 +54,22 @@ class Client {
   // ours. What must not be taken over is guarded by a uid or resourceVersion in the intent.
   [[nodiscard]] ApiResult<nlohmann::json> apply(std::string_view path, const nlohmann::json& intent,
                                                 std::stop_token stop);
+  // Merge patch (RFC 7386) of an object that exists; kNotFound otherwise.
+  [[nodiscard]] ApiResult<nlohmann::json> merge_patch(std::string_view path, const nlohmann::json& patch,
+                                                      std::stop_token stop);
+  // PUT of the whole object with the resourceVersion it was read at; kConflict when it has another by now.
+  [[nodiscard]] ApiResult<nlohmann::json> replace(std::string_view path, const nlohmann::json& object,
+                                                  std::stop_token stop);
   // The object carries its name, so that a repeated create answers 409 instead of making two.
   [[nodiscard]] ApiResult<nlohmann::json> create(std::string_view path, const nlohmann::json& object,
                                                  std::stop_token stop);
 
  private:
-  [[nodiscard]] ApiResult<nlohmann::json> call(Request request, std::stop_token stop);
+  [[nodiscard]] ApiResult<nlohmann::json> call(Request request, std::chrono::milliseconds deadline,
+                                               std::stop_token stop);
+  [[nodiscard]] ApiResult<nlohmann::json> write(std::string_view method, const std::string& target,
+                                                std::string_view content_type, const nlohmann::json& body,
+                                                std::stop_token stop);
   template <class Send>
   [[nodiscard]] Result<Response, TransportError> authorized(Request request, const Send& send);
 
@@ -88,6 +78,7 @@ class Client {
 
   Transport& transport_;
   TokenSource& tokens_;
+  const std::chrono::milliseconds deadline_;
   std::atomic<bool> away_ = false;
 };
 
