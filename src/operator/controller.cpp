@@ -1,5 +1,7 @@
 #include "operator/controller.h"
 
+#include <prometheus/registry.h>
+
 #include <condition_variable>
 #include <exception>
 #include <list>
@@ -141,9 +143,10 @@ void run_controller(kube::Client& client, const Clock& clock, const ControllerOp
                     std::stop_token stop) {
   const std::vector<std::string> scopes =
       options.watch_namespaces.empty() ? std::vector<std::string>{""} : options.watch_namespaces;
-  kube::WorkQueue queue(clock);
+  prometheus::Registry registry;
+  kube::WorkQueue queue(clock, registry, "sessmtpcredential");
   Cache cache(scopes, [&queue](const kube::NamespacedName& key) { queue.add(key); });
-  kube::EventRecorder events(client, clock, options.instance);
+  kube::EventRecorder events(client, clock, registry, options.instance);
   Reconciler reconciler(client, cache, events, clock);
 
   std::list<kube::Reflector> reflectors;
