@@ -51,10 +51,12 @@ bool answered_instead(const std::optional<Heard>& other, SteadyTime reader_heard
 
 std::string trouble_of(const ReaderProgress& reader, const LivenessInputs& inputs, SteadyTime now,
                        const LivenessLimits& limits) {
-  if (const auto idle = now - reader.last_round.value_or(reader.started); idle > limits.reader) {
+  const SteadyTime heard = reader.heard ? reader.heard->last : reader.started;
+  // Each byte gives a watch its whole time again, so a round in which bytes came may be long.
+  if (const auto idle = now - std::max(heard, reader.last_round.value_or(reader.started));
+      idle > limits.reader) {
     return "hangs since " + in_seconds(idle);
   }
-  const SteadyTime heard = reader.heard ? reader.heard->last : reader.started;
   const auto instead = [&](const std::optional<Heard>& other) {
     return answered_instead(other, heard, limits.reader);
   };
@@ -65,26 +67,15 @@ std::string trouble_of(const ReaderProgress& reader, const LivenessInputs& input
 }
 
 std::string trouble_of(const WorkProgress& work, SteadyTime now, const LivenessLimits& limits) {
-  if (work.longest_running && now - *work.longest_running > limits.work) {
-    return "one key has been worked on for " + in_seconds(now - *work.longest_running);
+  if (work.longest_running > limits.work) {
+    return "one key has been worked on for " + in_seconds(work.longest_running);
   }
-  if (!work.oldest_ready || !work.working_since) {
+  if (!work.working_since) {
     return {};
   }
-  // Keys of a standby wait, and those of a large cluster at its start: what counts is that one is taken.
-  const auto idle =
-      now - std::max({*work.oldest_ready, *work.working_since, work.last_taken.value_or(SteadyTime{})});
+  // Keys that wait for long are no fault: those of a standby do, and those of a large cluster at its start.
+  const auto idle = std::min<SteadyTime::duration>(work.without_a_take, now - *work.working_since);
   return idle > limits.work ? "no progress for " + in_seconds(idle) : "";
-}
-
-std::string trouble_of(const ElectionProgress& election, SteadyTime now, const LivenessLimits& limits) {
-  if (now - election.last_round > limits.election) {
-    return "hangs since " + in_seconds(now - election.last_round);
-  }
-  if (election.lease_until && now - *election.lease_until > limits.lease) {
-    return "still leading, but the lease ended " + in_seconds(now - *election.lease_until) + " ago";
-  }
-  return {};
 }
 
 }  // namespace
@@ -108,8 +99,8 @@ HealthReport judge_liveness(const LivenessInputs& inputs, SteadyTime now, const 
     report.add(reader.name, trouble_of(reader, inputs, now, limits));
   }
   report.add("workers", trouble_of(inputs.work, now, limits));
-  if (inputs.election) {
-    report.add("leader election", trouble_of(*inputs.election, now, limits));
+  if (inputs.renewal_overdue) {
+    report.add("leader election", *inputs.renewal_overdue ? "still at work, but the lease is over" : "");
   }
   return std::move(report).finish("healthz");
 }

@@ -35,7 +35,7 @@ class HeardTimes {
   std::optional<Heard> heard_;
 };
 
-// One watched resource in one scope.
+// One watched resource in one scope; all noted by the thread that reads.
 struct ReaderProgress {
   std::string name;  // as the report shows it: "watch secrets in shop"
   SteadyTime started;
@@ -44,30 +44,22 @@ struct ReaderProgress {
 };
 
 struct WorkProgress {
-  std::optional<SteadyTime> oldest_ready;     // since when the oldest ready key has been waiting
-  std::optional<SteadyTime> longest_running;  // since when the oldest key in hand has been worked on
-  std::optional<SteadyTime> last_taken;       // when a worker last took a key
-  std::optional<SteadyTime> working_since;    // workers run and we lead; empty: nothing is to be worked on
-};
-
-struct ElectionProgress {
-  SteadyTime last_round;                  // as with a reader
-  std::optional<SteadyTime> lease_until;  // while we lead: when others may take over
+  std::chrono::milliseconds without_a_take{};   // how long a ready key could have been taken, and none was
+  std::chrono::milliseconds longest_running{};  // how long one key has been worked on
+  std::optional<SteadyTime> working_since;      // workers run and we lead; empty: nothing is to be taken
 };
 
 struct LivenessInputs {
   std::vector<ReaderProgress> readers;
-  std::vector<std::optional<Heard>>
-      others_heard;  // parts that are no reader: the workers' calls, the lease's
+  // Of parts that are no reader: the calls of the workers, those for the lease.
+  std::vector<std::optional<Heard>> others_heard;
   WorkProgress work;
-  std::optional<ElectionProgress> election;  // empty without leader election
+  std::optional<bool> renewal_overdue;  // guarded work runs on a lease long over; empty without election
 };
 
 struct LivenessLimits {
   std::chrono::seconds reader{12 * 60};  // a watch ends after ten minutes and its margin
   std::chrono::seconds work{15 * 60};
-  std::chrono::seconds election{5 * 60};
-  std::chrono::seconds lease{20};  // kubernetes:cmd/kube-controller-manager/app/controllermanager.go
 };
 
 enum class CrdState : std::uint8_t {

@@ -11,9 +11,8 @@ namespace {
 
 std::optional<std::uint16_t> parse_port(std::string_view text) {
   std::uint16_t port = 0;
-  const char* const end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data(), end, port);
-  return error == std::errc{} && stop == end ? std::optional(port) : std::nullopt;
+  const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), port);
+  return error == std::errc{} && stop == text.data() + text.size() ? std::optional(port) : std::nullopt;
 }
 
 bool is_ip(int family, const std::string& host) {

@@ -142,7 +142,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   void finish() {
     error_code ignored;
-    stream_.socket().shutdown(tcp::socket::shutdown_send, ignored);
+    (void)stream_.socket().shutdown(tcp::socket::shutdown_send, ignored);
     stream_.expires_after(kLinger);
     discard();
   }
@@ -213,7 +213,8 @@ class HttpServer::Impl {
     if (descriptor >= 0) {
       tcp::socket socket(io_, protocol_, descriptor);
       error_code ignored;
-      socket.set_option(tcp::no_delay(true), ignored);  // or each pipelined answer waits for a delayed ACK
+      (void)socket.set_option(tcp::no_delay(true),
+                              ignored);  // or each pipelined answer waits for a delayed ACK
       if (shared_.connections < shared_.options.max_connections) {
         std::make_shared<Connection>(std::move(socket), shared_)->read();
       }

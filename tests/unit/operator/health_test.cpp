@@ -23,11 +23,8 @@ LivenessInputs healthy() {
                    .last_round = kNow - 9min},
                   {.name = "watch secrets", .started = kStart, .heard = always, .last_round = kNow - 9min}},
       .others_heard = {always, std::nullopt},
-      .work = {.oldest_ready = std::nullopt,
-               .longest_running = std::nullopt,
-               .last_taken = kNow - 20min,
-               .working_since = kStart},
-      .election = ElectionProgress{.last_round = kNow - 2s, .lease_until = kNow + 13s}};
+      .work = {.without_a_take = 0ms, .longest_running = 2s, .working_since = kStart},
+      .renewal_overdue = false};
 }
 
 struct Case {
@@ -113,9 +110,14 @@ const Case kCases[] = {
        in.others_heard = {std::nullopt};
      },
      ""},
-    {"LoopOfAReaderHangs", [](auto& in) { in.readers[1].last_round = kNow - 13min; },
+    {"LoopOfAReaderHangs",
+     [](auto& in) { in.readers[1].heard->last = in.readers[1].last_round.emplace(kNow - 13min); },
      "[-]watch secrets: hangs since 780 s"},
-    {"LoopOfAReaderNeverBegan", [](auto& in) { in.readers[1].last_round.reset(); },
+    {"LoopOfAReaderNeverBegan",
+     [](auto& in) {
+       in.readers[1].heard.reset();
+       in.readers[1].last_round.reset();
+     },
      "[-]watch secrets: hangs since 1800 s"},
     {"LoopOfAReaderHangsWhileTheApiServerIsAway",
      [](auto& in) {
@@ -124,67 +126,66 @@ const Case kCases[] = {
        in.readers[0].last_round = kNow - 20min;
      },
      "[-]watch sessmtpcredentials: hangs since 1200 s"},
-
-    // Workers.
-    {"KeysWaitAndNoWorkerTakesOne", [](auto& in) { in.work.oldest_ready = kNow - 912s; },
-     "[-]workers: no progress for 912 s"},
-    {"AKeyHasJustBecomeReadyAfterLongQuiet", [](auto& in) { in.work.oldest_ready = kNow - 1s; }, ""},
-    {"ManyKeysWaitButAreTaken",
+    {"AWatchThatGoesOnForLong", [](auto& in) { in.readers[0].last_round = kNow - 20min; }, ""},
+    {"ApiServerVanishedLateInAWatchWithoutAWord",
      [](auto& in) {
-       in.work.oldest_ready = kNow - 20min;
-       in.work.last_taken = kNow - 1s;
+       for (ReaderProgress& reader : in.readers) {
+         reader.heard->last = kNow - 10min;
+         reader.last_round = kNow - 19min;
+       }
+       in.others_heard = {Heard{.since = kStart, .last = kNow - 10min}};
      },
      ""},
+
+    // Workers.
+    {"KeysWaitAndNoWorkerTakesOne", [](auto& in) { in.work.without_a_take = 912s; },
+     "[-]workers: no progress for 912 s"},
+    {"KeysWaitALittle", [](auto& in) { in.work.without_a_take = 14min; }, ""},
     {"KeysOfAStandbyWait",
      [](auto& in) {
-       in.work.oldest_ready = kStart;
+       in.work.without_a_take = 30min;
        in.work.working_since.reset();
      },
      ""},
     {"AStandbyHasJustBecomeLeader",
      [](auto& in) {
-       in.work.oldest_ready = kStart;
-       in.work.last_taken.reset();
+       in.work.without_a_take = 30min;
        in.work.working_since = kNow - 1s;
      },
      ""},
     {"ALeaderHasTakenNothingSinceItLeads",
      [](auto& in) {
-       in.work.oldest_ready = kStart;
-       in.work.last_taken.reset();
+       in.work.without_a_take = 30min;
        in.work.working_since = kNow - 16min;
      },
      "[-]workers: no progress for 960 s"},
-    {"OneKeyIsWorkedOnForEver",
+    {"OneKeyIsWorkedOnForEver", [](auto& in) { in.work.longest_running = 16min; },
+     "[-]workers: one key has been worked on for 960 s"},
+    {"OneKeyIsWorkedOnForEverAlsoByWhoLeadsNoMore",
      [](auto& in) {
-       in.work.longest_running = kNow - 16min;
-       in.work.last_taken = kNow - 1s;
+       in.work.longest_running = 16min;
+       in.work.working_since.reset();
      },
      "[-]workers: one key has been worked on for 960 s"},
-    {"OneKeyTakesLong", [](auto& in) { in.work.longest_running = kNow - 14min; }, ""},
+    {"OneKeyTakesLong", [](auto& in) { in.work.longest_running = 14min; }, ""},
 
     // Election.
-    {"LeaseWasNotRenewedButWeStillLead", [](auto& in) { in.election->lease_until = kNow - 21s; },
-     "[-]leader election: still leading, but the lease ended 21 s ago"},
-    {"LeaseHasJustEnded", [](auto& in) { in.election->lease_until = kNow - 5s; }, ""},
-    {"Standby", [](auto& in) { in.election->lease_until.reset(); }, ""},
-    {"ElectionOfAStandbyHangs",
-     [](auto& in) { in.election = ElectionProgress{.last_round = kNow - 6min, .lease_until = std::nullopt}; },
-     "[-]leader election: hangs since 360 s"},
+    {"TheLeaseIsOverAndItsWorkRuns", [](auto& in) { in.renewal_overdue = true; },
+     "[-]leader election: still at work, but the lease is over"},
 };
 INSTANTIATE_TEST_SUITE_P(Cases, Liveness, testing::ValuesIn(kCases),
                          [](const auto& one) { return std::string(one.param.name); });
 
 TEST(LivenessReport, HasALineForEachCheck) {
   LivenessInputs inputs = healthy();
-  inputs.work.oldest_ready = kNow - 912s;
+  inputs.work.without_a_take = 912s;
   const HealthReport report = judge_liveness(inputs, kNow);
   EXPECT_EQ(report.text,
             "[+]watch sessmtpcredentials ok\n[+]watch secrets ok\n[-]workers: no progress for 912 s\n"
             "[+]leader election ok\nhealthz check failed\n");
   EXPECT_EQ(report.status(), 503U);
   inputs = healthy();
-  inputs.election.reset();
+  inputs.renewal_overdue.reset();
   EXPECT_EQ(judge_liveness(inputs, kNow).text,
             "[+]watch sessmtpcredentials ok\n[+]watch secrets ok\n[+]workers ok\nhealthz check passed\n");
   EXPECT_EQ(judge_liveness(inputs, kNow).status(), 200U);
