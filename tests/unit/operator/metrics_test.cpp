@@ -18,9 +18,7 @@ namespace {
 
 using namespace std::chrono_literals;
 using prometheus::Registry;
-using testing::HasSubstr;
 using testing::IsEmpty;
-using testing::Not;
 using testing::UnorderedElementsAre;
 using Series = std::map<std::string, double>;
 

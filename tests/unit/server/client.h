@@ -15,7 +15,7 @@ class Client {
   ~Client();
 
   [[nodiscard]] bool connected() const { return connected_; }
-  bool send(std::string_view bytes) const;  // false: the server has closed
+  [[nodiscard]] bool send(std::string_view bytes) const;  // false: the server has closed
   // Everything up to the close, which the server must do within some seconds.
   [[nodiscard]] std::string rest();
   // One whole answer with a Content-Length, or what came before the close.

@@ -196,7 +196,7 @@ TEST(HttpServer, AClientThatGoesAwayInTheMiddleCostsNothing) {
   const auto server = serve({.max_connections = 1});
   for (const char* start :
        {"", "GET /met", "GET /large HTTP/1.1\r\n\r\n", "POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\n"}) {
-    Client(server->port()).send(start);
+    EXPECT_TRUE(Client(server->port()).send(start));
     EXPECT_TRUE(is_answered_soon(server->port())) << start;
   }
 }
