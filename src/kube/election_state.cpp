@@ -115,7 +115,7 @@ struct Step {
     if (now >= expiry(state, options)) {
       return campaign();
     }
-    // Ended by ourselves: the server should have, long ago.
+    // Ended by ourselves at the expiry of a record that was renewed meanwhile is no failure.
     const bool failed = input.error && input.error->kind != ApiErrorKind::kCancelled;
     const bool quick = !input.progressed && input.lasted < kQuickClose;
     if (failed || quick) {
@@ -281,13 +281,16 @@ SteadyTime request_deadline(const ElectionState& state, SteadyTime now, const El
   if (state.role == Role::kReleasing) {
     return state.release_until;
   }
-  return state.action == Action::kWatch ? now + watch_timeout(state, now, options) + kWatchMargin
-                                        : now + options.renew_deadline;
+  if (state.action == Action::kWatch) {
+    // The server ends it before that, unless nothing has been renewed: then not a moment is to be lost.
+    return std::min(expiry(state, options), now + watch_timeout(state, now, options) + kWatchMargin);
+  }
+  return now + options.renew_deadline;
 }
 
 std::chrono::seconds watch_timeout(const ElectionState& state, SteadyTime now,
                                    const ElectionOptions& options) {
-  return std::clamp(std::chrono::ceil<std::chrono::seconds>(expiry(state, options) - now),
+  return std::clamp(std::chrono::floor<std::chrono::seconds>(expiry(state, options) - now),
                     std::chrono::seconds(1), kMaxWatch);
 }
 

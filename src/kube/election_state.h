@@ -96,7 +96,7 @@ using ElectionInput = std::variant<LeaseObserved, LeaseAbsent, LeaseWritten, Lea
 // When a request of this state has to be over; it is of no use afterwards.
 [[nodiscard]] SteadyTime request_deadline(const ElectionState& state, SteadyTime now,
                                           const ElectionOptions& options);
-// How long to watch: until the record expires, in whole seconds.
+// How long the server is asked to watch: until the record expires, in whole seconds and at least one.
 [[nodiscard]] std::chrono::seconds watch_timeout(const ElectionState& state, SteadyTime now,
                                                  const ElectionOptions& options);
 

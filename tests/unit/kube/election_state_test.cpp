@@ -327,13 +327,14 @@ TEST(ElectionState, RequestsEndWhenTheyAreOfNoUseAnyMore) {
   EXPECT_EQ(request_deadline(kLeading, at(104s), kOptions), at(110s)) << "the renew deadline";
   EXPECT_EQ(request_deadline(kReleasing, at(104s), kOptions), at(107s));
   EXPECT_EQ(request_deadline(kNew, at(104s), kOptions), at(114s));
-  EXPECT_EQ(request_deadline(kStandby, at(104s), kOptions), at(116s))
-      << "when the server should have ended it";
+  EXPECT_EQ(request_deadline(kStandby, at(104500ms), kOptions), at(115s)) << "the record expires";
+  const ElectionState garbage = seeing(kStandby, lease("other", "7", "x", 2147483647s), at(100s));
+  EXPECT_EQ(request_deadline(garbage, at(100s), kOptions), at(401s)) << "the server should have ended it";
 }
 
 TEST(ElectionState, AWatchLastsUntilTheRecordExpires) {
   EXPECT_EQ(watch_timeout(kStandby, at(100s), kOptions), 15s);
-  EXPECT_EQ(watch_timeout(kStandby, at(103500ms), kOptions), 12s) << "whole seconds, rounded up";
+  EXPECT_EQ(watch_timeout(kStandby, at(103500ms), kOptions), 11s) << "whole seconds";
   EXPECT_EQ(watch_timeout(kStandby, at(114900ms), kOptions), 1s) << "0 would mean the server's default";
   EXPECT_EQ(watch_timeout(kStandby, at(200s), kOptions), 1s);
   const ElectionState garbage = seeing(kStandby, lease("other", "7", "x", 2147483647s), at(100s));
