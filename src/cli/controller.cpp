@@ -117,7 +117,9 @@ ExitCode run_controller_command(const ControllerCommand& command) {
   if (!cluster) {
     return refuse("no usable cluster configuration", cluster.error());
   }
-  const auto transport = kube::make_cpprest_transport(*cluster);
+  const SystemClock clock;
+  const auto plugin = kube::make_exec_plugin(*cluster, clock);
+  const auto transport = kube::make_cpprest_transport(*cluster, {}, plugin);
   if (!transport) {
     return refuse("cluster configuration cannot work", transport.error());
   }
@@ -130,8 +132,7 @@ ExitCode run_controller_command(const ControllerCommand& command) {
                          {"namespaces", command.watch_namespaces.empty()
                                             ? std::string("all")
                                             : CLI::detail::join(command.watch_namespaces, ",")}});
-  const SystemClock clock;
-  kube::TokenSource tokens(*cluster, clock);
+  kube::TokenSource tokens(*cluster, clock, plugin);
   kube::Client client(**transport, tokens);
 
   std::stop_source stop;

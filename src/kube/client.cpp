@@ -46,21 +46,21 @@ class Query {
 }  // namespace
 
 template <class Send>
-Result<Response, TransportError> Client::authorized(Request request, const Send& send) {
-  const auto with_token = [&request](const SecretBytes& token) {
-    Request copy = request;
-    if (!token.empty()) {
-      copy.headers.emplace_back("Authorization", "Bearer " + std::string(token.expose()));
-    }
-    return copy;
-  };
-  const SecretBytes token = tokens_.token();
-  auto response = send(with_token(token));
-  if (response && response->status == 401 && !token.empty()) {
-    tokens_.reject();
-    const SecretBytes fresh = tokens_.token();
-    if (!fresh.equals(token)) {
-      return send(with_token(fresh));
+Result<Response, TransportError> Client::authorized(Request request, const std::stop_token& stop,
+                                                    const Send& send) {
+  const std::size_t own_headers = request.headers.size();
+  const auto credential = tokens_.authorize(request.headers, stop);
+  if (!credential) {
+    return std::unexpected(TransportError{
+        stop.stop_requested() ? TransportFailure::kCancelled : TransportFailure::kNoCredentials,
+        credential.error().message});
+  }
+  auto response = send(request);
+  if (response && response->status == 401) {
+    tokens_.reject(*credential);
+    request.headers.resize(own_headers);
+    if (const auto fresh = tokens_.authorize(request.headers, stop); fresh && *fresh != *credential) {
+      return send(request);
     }
   }
   return response;
@@ -68,7 +68,7 @@ Result<Response, TransportError> Client::authorized(Request request, const Send&
 
 ApiResult<json> Client::call(Request request, std::chrono::milliseconds deadline, std::stop_token stop) {
   const auto response = authorized(
-      std::move(request), [&](const Request& ready) { return transport_.send(ready, deadline, stop); });
+      std::move(request), stop, [&](const Request& ready) { return transport_.send(ready, deadline, stop); });
   note_reachable(response);
   if (!response) {
     return std::unexpected(to_api_error(response.error()));
@@ -96,7 +96,8 @@ void Client::note_reachable(const Result<Response, TransportError>& answer) {
       log::info("API server answers again");
     }
   } else if (answer.error().kind != TransportFailure::kCancelled &&
-             answer.error().kind != TransportFailure::kTooLarge && !away_.exchange(true)) {
+             answer.error().kind != TransportFailure::kTooLarge &&
+             answer.error().kind != TransportFailure::kNoCredentials && !away_.exchange(true)) {
     log::warn("API server does not answer, trying again",
               {{"error", answer.error().message},
                {"hint",
@@ -139,7 +140,7 @@ ApiResult<void> Client::watch(std::string_view path, const WatchOptions& options
                   .target = query.str(),
                   .headers = {{"Accept", accept(options.representation, kMetadata)}},
                   .body = {}},
-                 [&](const Request& ready) {
+                 stop, [&](const Request& ready) {
                    return transport_.stream(ready, options.timeout + kWatchIdleMargin, stop,
                                             [&lines](std::string_view bytes) { lines.feed(bytes); });
                  });

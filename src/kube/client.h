@@ -71,7 +71,8 @@ class Client {
                                                 std::string_view content_type, const nlohmann::json& body,
                                                 std::stop_token stop);
   template <class Send>
-  [[nodiscard]] Result<Response, TransportError> authorized(Request request, const Send& send);
+  [[nodiscard]] Result<Response, TransportError> authorized(Request request, const std::stop_token& stop,
+                                                            const Send& send);
 
   // One line when the API server stops to answer and one when it answers again, whoever asked.
   void note_reachable(const Result<Response, TransportError>& answer);

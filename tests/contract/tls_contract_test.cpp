@@ -192,7 +192,7 @@ TEST_P(TransportContract, BadConfigurationIsRefusedAtOnce) {
     config.certificate_authority.data = pem;
     config.origin = "the test";
     one.change(config);
-    const auto transport = GetParam().make(config, {});
+    const auto transport = GetParam().make(config, {}, nullptr);
     ASSERT_FALSE(transport) << one.text;
     EXPECT_NE(transport.error().message.find(one.text), std::string::npos) << transport.error().message;
   }
