@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <map>
 #include <optional>
@@ -14,8 +15,6 @@
 #include <system_error>
 
 #include "base/secret_bytes.h"
-
-extern char** environ;
 
 namespace sessmtp::kube {
 namespace {
@@ -93,6 +92,7 @@ std::vector<std::string> environment_of(const ChildProcess& program) {
     variables.insert_or_assign(name, value);
   }
   std::vector<std::string> entries;
+  entries.reserve(variables.size());
   for (const auto& [name, value] : variables) {
     entries.push_back(name + '=' + value);
   }
@@ -101,6 +101,7 @@ std::vector<std::string> environment_of(const ChildProcess& program) {
 
 std::vector<char*> pointers_to(std::vector<std::string>& texts) {
   std::vector<char*> pointers;
+  pointers.reserve(texts.size() + 1);
   for (std::string& text : texts) {
     pointers.push_back(text.data());
   }
