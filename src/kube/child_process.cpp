@@ -133,10 +133,11 @@ class Running {
   }
   // Empty when it ended well.
   [[nodiscard]] std::string problem() const {
-    if (WIFSIGNALED(*status_)) {
-      return "was ended by signal " + std::to_string(WTERMSIG(*status_));
+    const int status = status_.value_or(0);
+    if (WIFSIGNALED(status)) {
+      return "was ended by signal " + std::to_string(WTERMSIG(status));
     }
-    const int code = WEXITSTATUS(*status_);
+    const int code = WEXITSTATUS(status);
     return code == 0 ? std::string() : "ended with exit code " + std::to_string(code);
   }
 
