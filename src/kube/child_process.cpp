@@ -114,7 +114,7 @@ class Running {
  public:
   explicit Running(pid_t id) : id_(id) {}
   ~Running() {
-    if (!status_) {
+    if (!ended_) {
       ::kill(-id_, SIGKILL);
       while (::waitpid(id_, nullptr, 0) < 0 && errno == EINTR) {
       }
@@ -125,25 +125,26 @@ class Running {
 
   [[nodiscard]] bool ended() {
     int status = 0;
-    const pid_t found = status_ ? 0 : ::waitpid(id_, &status, WNOHANG);
+    const pid_t found = ended_ ? 0 : ::waitpid(id_, &status, WNOHANG);
     if (found == id_ || (found < 0 && errno != EINTR)) {
+      ended_ = true;
       status_ = found == id_ ? status : 0xff00;  // taken by somebody else, who knows how it ended
     }
-    return status_.has_value();
+    return ended_;
   }
   // Empty when it ended well.
   [[nodiscard]] std::string problem() const {
-    const int status = status_.value_or(0);
-    if (WIFSIGNALED(status)) {
-      return "was ended by signal " + std::to_string(WTERMSIG(status));
+    if (WIFSIGNALED(status_)) {
+      return "was ended by signal " + std::to_string(WTERMSIG(status_));
     }
-    const int code = WEXITSTATUS(status);
+    const int code = WEXITSTATUS(status_);
     return code == 0 ? std::string() : "ended with exit code " + std::to_string(code);
   }
 
  private:
   const pid_t id_;
-  std::optional<int> status_;
+  bool ended_ = false;
+  int status_ = 0;  // as waitpid() has it
 };
 
 // True while there may be more to come.
