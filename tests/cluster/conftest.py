@@ -20,6 +20,8 @@ from pathlib import Path
 import pytest
 from harness import OPERATOR, Cluster, Controller, World, unique
 
+pytest.register_assert_rewrite("targets")
+
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
@@ -93,6 +95,11 @@ def worlds(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[Iterato
 @pytest.fixture
 def world(worlds: Iterator[World]) -> World:
     return next(worlds)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What looks back at the whole run comes last."""
+    items.sort(key=lambda item: item.get_closest_marker("last") is not None)
 
 
 log_sizes: dict[Controller, int] = {}

@@ -255,6 +255,15 @@ class Controller:
         return "\n".join([f"--- {self.log_file}", *self.log(since).splitlines()[-count:]])
 
 
+def first_complaint(controller: Controller, about: str) -> str:
+    found = wait_for(
+        f"a log line about {about}",
+        lambda: [line for line in controller.complaints() if about in line],
+        detail=controller.tail,
+    )
+    return found[0]
+
+
 def die_with_us() -> None:
     """Linux ends the controller when the test run is killed."""
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG

@@ -239,6 +239,7 @@ def test_memory_holds_no_value_once_all_is_done(world: World, controller: Contro
 # ---- after everything else -----------------------------------------------------------------------------
 
 
+@pytest.mark.last
 def test_no_test_left_a_value_in_a_log() -> None:
     """All controllers of this run, all keys that tests before this one made."""
     logs = b"\n".join(controller.log_file.read_bytes() for controller in Controller.all)
