@@ -16,6 +16,7 @@ def test_namespace_without_rights(worlds: Iterator[World], own_controller: Calla
     """33 | no right on a namespace's Secrets | none, or untouched | Ready False `Forbidden`, Reconciling;
     other namespaces are not affected"""
     good, poor, closed = next(worlds), next(worlds), next(worlds)
+    good.cluster.grant_lease(LIMITED)
     grant(good)
     rules = [
         {"apiGroups": ["ses-smtp.dev"], "resources": ["sessmtpcredentials"], "verbs": ["list", "watch"]},

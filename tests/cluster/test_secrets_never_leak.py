@@ -1,5 +1,5 @@
-"""Values of Secrets stay in Secrets: not in logs, status, events, the process's surroundings or its
-memory."""
+"""Values of Secrets stay in Secrets: not in logs, metrics, status, events, the lease, the process's
+surroundings or its memory."""
 
 import base64
 import json
@@ -87,6 +87,9 @@ def test_nothing_but_secrets_holds_a_value(world: World, controller: Controller)
         "the log at level debug": controller.log(log).encode(),
         "the audit log": Path(world.cluster.info["auditLog"]).read_bytes()[world.began :],
         "the command line": Path(f"/proc/{controller.pid}/cmdline").read_bytes(),
+        "/metrics": controller.metrics().text.encode(),
+        "/healthz": controller.get("health", "/healthz")[1].encode(),
+        "/readyz": controller.get("health", "/readyz")[1].encode(),
         "the environment": Path(f"/proc/{controller.pid}/environ").read_bytes() if os.geteuid() == 0 else b"",
     }
     for thing in world.api.everything("Secret"):
