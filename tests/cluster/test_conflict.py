@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from harness import MANAGER, REGION, World, condition, data_of, encode
+from harness import GARBAGE_SECONDS, MANAGER, REGION, World, condition, data_of, encode
 from oracle import Key, plain, target_data
 from targets import MANAGED_BY, OWNER_UID, assert_is_target_of, assert_no_value, assert_untouched, uid
 
@@ -50,24 +50,32 @@ def test_foreign_secret_without_our_keys_is_left_alone(world: World, data: Objec
     assert_untouched(theirs, world.secret())
 
 
+def test_release_of_helm_is_left_alone(world: World) -> None:
+    """13, for a Secret of a type that is never looked at: the attempt to create the target finds it."""
+    theirs = foreign(world, type="helm.sh/release.v1")
+    world.write_source(plain(Key.new(), region=REGION))
+    world.create_credential()
+    world.wait_not_ready("TargetConflict")
+    assert_untouched(theirs, world.secret())
+
+
 def test_foreign_secret_in_place_of_a_deleted_target(world: World) -> None:
     """13, for a Secret that took the name while nobody looked."""
-    key = Key.new()
-    world.synced(key, target={"name": "login"})
-    for _ in range(10):  # who is first after the deletion is a matter of luck
-        world.delete_secret("login")
+    keys = {f"mail-{number}": Key.new() for number in range(10)}
+    world.create_many(keys)
+    world.wait_all_synced(keys)
+    for name in keys:  # who is first after the deletion is a matter of luck
+        world.delete_secret(name)
         try:
-            theirs = foreign(world, "login")
+            theirs = foreign(world, name)
         except ApiException as error:
             assert error.status == 409
-            world.wait_synced()
             continue
-        stalled = world.wait_not_ready("TargetConflict")
+        stalled = world.wait_not_ready("TargetConflict", name)
         assert "target" not in stalled["status"]
-        assert_untouched(theirs, world.secret("login"))
-        world.delete_secret("login")
-        _, target = world.wait_synced()
-        assert data_of(target) == target_data(key, REGION)
+        assert_untouched(theirs, world.secret(name))
+        world.delete_secret(name)
+    world.wait_all_synced(keys)
 
 
 def test_of_two_credentials_the_older_writes(world: World) -> None:
@@ -94,7 +102,7 @@ def test_the_target_passes_on_when_its_owner_goes(world: World) -> None:
     world.create_credential("yours", source="your-iam", target={"name": "login"})
     world.wait_not_ready("TargetConflict", "yours")
     world.delete_credential("mine")
-    credential, target = world.wait_synced("yours")
+    credential, target = world.wait_synced("yours", seconds=GARBAGE_SECONDS)
     assert data_of(target) == target_data(key, REGION)
     assert uid(target) != uid(first)
     assert_is_target_of(target, credential)

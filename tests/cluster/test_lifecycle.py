@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from harness import REGION, Controller, World, data_of
+from harness import GARBAGE_SECONDS, REGION, Controller, World, data_of
 from oracle import Key, plain, target_data
 from targets import assert_is_target_of, assert_untouched
 
@@ -39,7 +39,7 @@ def test_target_goes_with_its_credential(world: World) -> None:
     """20 | credential deleted | garbage collected | –"""
     world.synced(Key.new())
     world.delete_credential()
-    world.wait_for("the target is gone", lambda: world.secret() is None)
+    world.wait_for("the target is gone", lambda: world.secret() is None, GARBAGE_SECONDS)
     world.settle()
     assert world.secret() is None
     assert world.secret("iam") is not None

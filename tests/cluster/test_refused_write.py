@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 import pytest
-from harness import REGION, Controller, World, data_of, encode
+from harness import REGION, Cluster, Controller, World, data_of, encode
 from oracle import Key, mask, plain, target_data
 from targets import assert_untouched
 
@@ -145,3 +145,31 @@ def test_broken_webhook(world: World, controller: Controller, broken_webhook: st
     world.wait_for("the webhook is gone", lambda: not write_is_broken())
     _, target = world.wait_synced(seconds=60)
     assert data_of(target) == target_data(key, REGION)
+
+
+def test_status_that_is_refused(
+    spare_cluster: Cluster, spare_world: World, own_controller: Callable[..., Controller]
+) -> None:
+    """42, for status, which a stricter CRD refuses with 422: to ask again would not help, so it is
+    logged once, and the next change of the object is the next attempt."""
+    rule = {"rule": "self != 'SourceNotFound'", "message": "no such reason here"}
+
+    def restrict(crd: Object) -> None:
+        status = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"]
+        reason = status["properties"]["conditions"]["items"]["properties"]["reason"]
+        reason["x-kubernetes-validations"] = [rule]
+
+    world, key = spare_world, Key.new()
+    spare_cluster.install_crd(restrict)
+    controller = own_controller(of=spare_cluster)
+    world.settle()
+    mark, log = spare_cluster.now(), controller.log_size()
+    world.create_credential()
+    world.wait_for("it is logged", lambda: controller.complaints(log, about=world.namespace))
+    world.settle()
+    [refused] = world.calls(mark, "mail", writes=True)
+    assert (refused.resource, refused.code) == ("sessmtpcredentials/status", 422)
+    assert len(controller.complaints(log, about=world.namespace)) == 1
+    assert controller.metrics().total("controller_runtime_terminal_reconcile_errors_total") == 1
+    world.write_source(plain(key, region=REGION))
+    assert data_of(world.wait_synced()[1]) == target_data(key, REGION)

@@ -1,12 +1,13 @@
 """The source changes: rows 3 to 8."""
 
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from harness import REGION, World, condition, data_of, named_version, version
-from oracle import Key, mask, plain, target_data
+from harness import REGION, World, condition, data_of, encode, named_version, version
+from oracle import Key, SourceData, mask, plain, target_data
 from refusals import REFUSALS, TEMPORARY, Refusal
 from targets import age_target, assert_is_target_of, assert_no_value, assert_untouched, rfc3339, uid
 
@@ -46,6 +47,38 @@ def rotate(world: World, old: Key, new: Key) -> None:
     assert condition(credential, "Ready")["lastTransitionTime"] == transition, "it was ready all the time"
 
 
+READ_SOURCE = READ_TARGET = ("get", "secrets")
+WRITE_TARGET, WRITE_STATUS = ("patch", "secrets"), ("patch", "sessmtpcredentials/status")
+
+
+@pytest.mark.parametrize(
+    "change, costs",
+    [
+        (lambda key: plain(Key.new(), region=REGION), [READ_SOURCE, WRITE_TARGET, WRITE_STATUS]),
+        # The masked id in status is the same: only the target can tell.
+        (
+            lambda key: plain(Key(key.id, Key.new().secret), region=REGION),
+            [READ_SOURCE, READ_TARGET, WRITE_TARGET, WRITE_STATUS],
+        ),
+        (lambda key: plain(key, region=REGION, note="new"), [READ_SOURCE, READ_TARGET, WRITE_STATUS]),
+    ],
+    ids=["another key", "another secret of the same id", "another note"],
+)
+def test_what_a_change_of_the_source_costs(
+    world: World, change: Callable[[Key], SourceData], costs: list[tuple[str, str]]
+) -> None:
+    """3, 4, 5: no call more than it takes."""
+    key = Key.new()
+    world.synced(key)
+    world.wait_event("Synced")
+    world.settle()
+    mark = world.cluster.now()
+    world.write_source(change(key))
+    world.wait_synced()
+    world.settle()
+    assert world.counted_calls(mark) == Counter(costs)
+
+
 def test_touched_source_changes_nothing(world: World) -> None:
     """5 | metadata of the source touched, data the same | untouched | only source.resourceVersion, at most
     once in 10 s"""
@@ -61,6 +94,17 @@ def test_touched_source_changes_nothing(world: World) -> None:
     writes = world.calls(mark, writes=True)
     assert {call.resource for call in writes} == {"sessmtpcredentials/status"}
     assert len(writes) <= 2
+
+
+def test_source_of_an_excluded_type(world: World) -> None:
+    """2, for a Secret in which Helm keeps a release: those are never looked at, and the message says so."""
+    kind = "helm.sh/release.v1"
+    data = {field: encode(value) for field, value in plain(Key.new(), region=REGION).items()}
+    world.api.create("Secret", {"metadata": {"name": "iam"}, "type": kind, "data": data}, world.namespace)
+    world.create_credential()
+    message = condition(world.wait_not_ready("SourceNotFound"), "Ready")["message"]
+    assert kind in message and "iam" in message
+    assert world.secret() is None
 
 
 def test_target_outlives_its_source(world: World) -> None:
