@@ -1,6 +1,7 @@
 // Every name that this program shares with the world: groups, labels, annotations, Secret types.
 #pragma once
 
+#include <array>
 #include <string>
 #include <string_view>
 
@@ -17,6 +18,14 @@ inline constexpr std::string_view kOwnerUidLabel = "ses-smtp.dev/owner-uid";
 inline constexpr std::string_view kCredentialAnnotation = "ses-smtp.dev/credential";
 inline constexpr std::string_view kRegionAnnotation = "ses-smtp.dev/region";
 inline constexpr std::string_view kKeySinceAnnotation = "ses-smtp.dev/key-since";
+
+// Secrets of these types are never looked at by the watch: Helm's are large and many, those of service
+// accounts change with every one of them.
+inline constexpr std::array<std::string_view, 2> kUnwatchedTypes = {"helm.sh/release.v1",
+                                                                   "kubernetes.io/service-account-token"};
+[[nodiscard]] bool is_watched_type(std::string_view type);
+// The field selector that leaves them out.
+[[nodiscard]] std::string watched_types_selector();
 
 // Raised when the same input renders differently: every target is then rewritten once.
 inline constexpr int kRenderVersion = 1;

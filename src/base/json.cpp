@@ -28,19 +28,31 @@ std::size_t nesting_depth(std::string_view text) {
   return deepest;
 }
 
-}  // namespace
-
-Result<nlohmann::json> parse_json(std::string_view text, std::size_t max_depth) {
+Result<nlohmann::json> parse(std::string_view text, std::size_t max_depth,
+                             const nlohmann::json::parser_callback_t& callback) {
   if (nesting_depth(text) > max_depth) {
     return fail(ErrorCode::kInvalidInput, "JSON nested deeper than " + std::to_string(max_depth) + " levels");
   }
   try {
-    return nlohmann::json::parse(text);
+    return nlohmann::json::parse(text, callback);
   } catch (const nlohmann::json::parse_error& error) {
     return fail(ErrorCode::kInvalidInput, "not valid JSON at byte " + std::to_string(error.byte));
   } catch (const nlohmann::json::exception&) {
     return fail(ErrorCode::kInvalidInput, "not valid JSON");  // a number out of range, say
   }
+}
+
+}  // namespace
+
+Result<nlohmann::json> parse_json(std::string_view text, std::size_t max_depth) {
+  return parse(text, max_depth, nullptr);
+}
+
+Result<nlohmann::json> parse_json(std::string_view text, const KeepMember& keep) {
+  using Event = nlohmann::json::parse_event_t;
+  return parse(text, kMaxJsonDepth, [&keep](int depth, Event event, nlohmann::json& parsed) {
+    return event != Event::key || keep(depth, parsed.get_ref<const std::string&>());
+  });
 }
 
 std::string to_json_text(const nlohmann::json& value) {

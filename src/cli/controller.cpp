@@ -132,7 +132,9 @@ ExitCode run_controller_command(const ControllerCommand& command) {
                                             : CLI::detail::join(command.watch_namespaces, ",")}});
   const SystemClock clock;
   kube::TokenSource tokens(*cluster, clock);
-  kube::Client client(**transport, tokens);
+  prometheus::Registry metrics;
+  kube::Client client(**transport, tokens,
+                      {.deadline = std::chrono::seconds(30), .host = cluster->server, .metrics = &metrics});
 
   std::stop_source stop;
   const std::jthread signal_thread([&stop, &stop_signals] {
@@ -142,7 +144,7 @@ ExitCode run_controller_command(const ControllerCommand& command) {
     stop.request_stop();
   });
   operator_::run_controller(
-      client, clock,
+      client, clock, metrics,
       {.watch_namespaces = command.watch_namespaces, .workers = command.workers, .instance = host_name()},
       stop.get_token());
   return kOk;

@@ -13,6 +13,7 @@ using nlohmann::json;
 
 constexpr std::size_t kMaxName = 128;
 constexpr std::size_t kMaxFields = 10;
+constexpr std::uint64_t kMaxRetryAfter = 600;
 
 ApiErrorKind kind_of(int status) {
   switch (status) {
@@ -97,6 +98,11 @@ ApiError to_api_error(const Response& response) {
   const auto details = status->find("details");
   if (details == status->end() || !details->is_object()) {
     return error;
+  }
+  // An error inside of a watch has no header to say it.
+  if (const auto wait = details->find("retryAfterSeconds");
+      !error.retry_after && wait != details->end() && wait->is_number_unsigned() && *wait > 0U) {
+    error.retry_after = std::chrono::seconds(std::min<std::uint64_t>(wait->get<std::uint64_t>(), kMaxRetryAfter));
   }
   if (const auto causes = details->find("causes"); causes != details->end() && causes->is_array()) {
     for (const json& cause : *causes) {

@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "kube/json_splitter.h"
 #include "kube/line_splitter.h"
 
 namespace sessmtp::kube {
@@ -12,8 +13,9 @@ namespace {
 
 using namespace std::chrono_literals;
 using nlohmann::json;
+using namespace nlohmann::literals;
 
-constexpr auto kListDeadline = 90s;
+constexpr auto kListIdle = 30s;
 constexpr auto kWatchIdleMargin = 10s;  // beyond the server's own timeout
 
 constexpr std::string_view kMetadata = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
@@ -22,6 +24,18 @@ constexpr std::string_view kMetadataList = "application/json;as=PartialObjectMet
 std::string accept(Representation representation, std::string_view metadata_form) {
   return representation == Representation::kFull ? std::string("application/json")
                                                  : std::string(metadata_form) + ",application/json;q=0.1";
+}
+
+std::unexpected<ApiError> bad_answer(int status, std::string message) {
+  ApiError error;
+  error.http_status = status;
+  error.message = std::move(message);
+  return std::unexpected(std::move(error));
+}
+
+std::string text_at(const json& object, const json::json_pointer& where) {
+  const json value = object.is_object() && object.contains(where) ? object.at(where) : json();
+  return value.is_string() ? value.get<std::string>() : std::string();
 }
 
 class Query {
@@ -45,6 +59,17 @@ class Query {
 
 }  // namespace
 
+Client::Client(Transport& transport, TokenSource& tokens, ClientOptions options)
+    : transport_(transport),
+      tokens_(tokens),
+      options_(std::move(options)),
+      requests_(options_.metrics == nullptr
+                    ? nullptr
+                    : &prometheus::BuildCounter()
+                           .Name("rest_client_requests_total")
+                           .Help("Number of HTTP requests, partitioned by status code, method, and host.")
+                           .Register(*options_.metrics)) {}
+
 template <class Send>
 Result<Response, TransportError> Client::authorized(Request request, const Send& send) {
   const auto with_token = [&request](const SecretBytes& token) {
@@ -66,10 +91,22 @@ Result<Response, TransportError> Client::authorized(Request request, const Send&
   return response;
 }
 
-ApiResult<json> Client::call(Request request, std::chrono::milliseconds deadline, std::stop_token stop) {
-  const auto response = authorized(
-      std::move(request), [&](const Request& ready) { return transport_.send(ready, deadline, stop); });
-  note_reachable(response);
+Result<Response, TransportError> Client::stream(const std::string& target, const std::string& accept,
+                                                std::chrono::milliseconds idle, std::stop_token stop,
+                                                const Transport::OnBytes& on_bytes) {
+  auto response =
+      authorized({.method = "GET", .target = target, .headers = {{"Accept", accept}}, .body = {}},
+                 [&](const Request& ready) { return transport_.stream(ready, idle, stop, on_bytes); });
+  note("GET", response);
+  return response;
+}
+
+ApiResult<json> Client::call(Request request, std::stop_token stop) {
+  const std::string method = request.method;
+  const auto response = authorized(std::move(request), [&](const Request& ready) {
+    return transport_.send(ready, options_.deadline, stop);
+  });
+  note(method, response);
   if (!response) {
     return std::unexpected(to_api_error(response.error()));
   }
@@ -78,16 +115,21 @@ ApiResult<json> Client::call(Request request, std::chrono::milliseconds deadline
   }
   auto parsed = parse_json(response->body);
   if (!parsed || !parsed->is_object()) {
-    return std::unexpected(
-        ApiError{.kind = ApiErrorKind::kBadAnswer,
-                 .http_status = response->status,
-                 .reason = {},
-                 .message = "the answer is " + (parsed ? "not a JSON object" : parsed.error().message),
-                 .fields = {},
-                 .causes = {},
-                 .retry_after = {}});
+    return bad_answer(response->status, "the answer is " + (parsed ? "not a JSON object" : parsed.error().message));
   }
   return std::move(*parsed);
+}
+
+void Client::note(std::string_view method, const Result<Response, TransportError>& answer) {
+  note_reachable(answer);
+  const bool cancelled = !answer && answer.error().kind == TransportFailure::kCancelled;
+  if (requests_ != nullptr && !cancelled) {
+    requests_
+        ->Add({{"code", answer ? std::to_string(answer->status) : "<error>"},
+               {"host", options_.host},
+               {"method", std::string(method)}})
+        .Increment();
+  }
 }
 
 void Client::note_reachable(const Result<Response, TransportError>& answer) {
@@ -107,10 +149,11 @@ void Client::note_reachable(const Result<Response, TransportError>& answer) {
 ApiResult<json> Client::get(std::string_view path, std::stop_token stop) {
   return call(
       {.method = "GET", .target = std::string(path), .headers = {{"Accept", "application/json"}}, .body = {}},
-      deadline_, stop);
+      stop);
 }
 
-ApiResult<json> Client::list(std::string_view path, const ListOptions& options, std::stop_token stop) {
+ApiResult<ListEnd> Client::list(std::string_view path, const ListOptions& options, std::stop_token stop,
+                                const std::function<void(std::string_view)>& on_object) {
   Query query(path);
   query.add_unless_empty("fieldSelector", options.field_selector)
       .add_unless_empty("resourceVersion", options.continue_token.empty() ? options.resource_version : "")
@@ -118,15 +161,33 @@ ApiResult<json> Client::list(std::string_view path, const ListOptions& options, 
   if (options.limit > 0) {
     query.add("limit", std::to_string(options.limit));
   }
-  return call({.method = "GET",
-               .target = query.str(),
-               .headers = {{"Accept", accept(options.representation, kMetadataList)}},
-               .body = {}},
-              kListDeadline, stop);
+  JsonSplitter objects("items", on_object);
+  const auto response = stream(query.str(), accept(options.representation, kMetadataList), kListIdle, stop,
+                               [&objects](std::string_view bytes) { objects.feed(bytes); });
+  if (!response) {
+    return std::unexpected(to_api_error(response.error()));
+  }
+  if (response->status != 200) {
+    return std::unexpected(to_api_error(*response));
+  }
+  const auto envelope = parse_json(objects.envelope());
+  if (!envelope || !envelope->is_object()) {
+    return bad_answer(200, "the list is " + (envelope ? "not a JSON object" : envelope.error().message));
+  }
+  const auto items = envelope->find("items");
+  if (items == envelope->end() || !(items->is_null() || (items->is_array() && items->empty()))) {
+    return bad_answer(200, "the list has no items, or some that are not objects");
+  }
+  ListEnd end{.resource_version = text_at(*envelope, "/metadata/resourceVersion"_json_pointer),
+              .continue_token = text_at(*envelope, "/metadata/continue"_json_pointer)};
+  if (end.resource_version.empty()) {
+    return bad_answer(200, "the list has no resourceVersion");
+  }
+  return end;
 }
 
 ApiResult<void> Client::watch(std::string_view path, const WatchOptions& options, std::stop_token stop,
-                              const std::function<void(std::string_view)>& on_line) {
+                                     const std::function<void(std::string_view)>& on_line) {
   Query query(path);
   query.add("watch", "true")
       .add("allowWatchBookmarks", "true")
@@ -135,18 +196,8 @@ ApiResult<void> Client::watch(std::string_view path, const WatchOptions& options
       .add_unless_empty("fieldSelector", options.field_selector);
   LineSplitter lines(on_line);
   const auto response =
-      authorized({.method = "GET",
-                  .target = query.str(),
-                  .headers = {{"Accept", accept(options.representation, kMetadata)}},
-                  .body = {}},
-                 [&](const Request& ready) {
-                   return transport_.stream(ready, options.timeout + kWatchIdleMargin, stop,
-                                            [&lines](std::string_view bytes) { lines.feed(bytes); });
-                 });
-  if (lines.skipped() > 0) {
-    log::error("watch lines longer than the limit were skipped",
-               {{"path", path}, {"count", lines.skipped()}});
-  }
+      stream(query.str(), accept(options.representation, kMetadata), options.timeout + kWatchIdleMargin, stop,
+             [&lines](std::string_view bytes) { lines.feed(bytes); });
   if (!response) {
     return std::unexpected(to_api_error(response.error()));
   }
@@ -162,7 +213,7 @@ ApiResult<json> Client::write(std::string_view method, const std::string& target
                .target = target,
                .headers = {{"Accept", "application/json"}, {"Content-Type", std::string(content_type)}},
                .body = to_json_text(body)},
-              deadline_, stop);
+              stop);
 }
 
 ApiResult<json> Client::apply(std::string_view path, const json& intent, std::stop_token stop) {

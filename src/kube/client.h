@@ -3,6 +3,9 @@
 // Thread-safe. Holds no state but the bearer token. Each call is safe to repeat.
 #pragma once
 
+#include <prometheus/counter.h>
+#include <prometheus/registry.h>
+
 #include <atomic>
 #include <chrono>
 #include <functional>
@@ -34,22 +37,35 @@ struct WatchOptions {
   Representation representation = Representation::kFull;
 };
 
+// The end of a list, or of one page of it.
+struct ListEnd {
+  std::string resource_version;
+  std::string continue_token;  // empty: there is no further page
+};
+
 inline constexpr std::string_view kFieldManager = "ses-smtp-operator";
+
+struct ClientOptions {
+  std::chrono::milliseconds deadline{30'000};  // of each call but lists and watches
+  std::string host;                            // the API server, as metrics name it
+  prometheus::Registry* metrics = nullptr;     // outlives the client
+};
 
 class Client {
  public:
-  // `deadline` bounds each call but lists and watches.
-  Client(Transport& transport, TokenSource& tokens,
-         std::chrono::milliseconds deadline = std::chrono::seconds(30))
-      : transport_(transport), tokens_(tokens), deadline_(deadline) {}
+  Client(Transport& transport, TokenSource& tokens, ClientOptions options = {});
 
   [[nodiscard]] ApiResult<nlohmann::json> get(std::string_view path, std::stop_token stop);
-  [[nodiscard]] ApiResult<nlohmann::json> list(std::string_view path, const ListOptions& options,
-                                               std::stop_token stop);
-  // Returns when the server ends the watch; an answer other than 200 is an error.
+  // Hands over each object as it arrives, or an empty text for one that is too long; what came before an
+  // error is to be thrown away.
+  [[nodiscard]] ApiResult<ListEnd> list(std::string_view path, const ListOptions& options,
+                                        std::stop_token stop,
+                                        const std::function<void(std::string_view object)>& on_object);
+  // Returns when the server ends the watch; an answer other than 200 is an error. A line that is too long
+  // comes empty.
   [[nodiscard]] ApiResult<void> watch(std::string_view path, const WatchOptions& options,
-                                      std::stop_token stop,
-                                      const std::function<void(std::string_view line)>& on_line);
+                                             std::stop_token stop,
+                                             const std::function<void(std::string_view line)>& on_line);
   // Server-side apply of the full intent as kFieldManager, by force: a field left out is removed if it was
   // ours. What must not be taken over is guarded by a uid or resourceVersion in the intent.
   [[nodiscard]] ApiResult<nlohmann::json> apply(std::string_view path, const nlohmann::json& intent,
@@ -65,20 +81,24 @@ class Client {
                                                  std::stop_token stop);
 
  private:
-  [[nodiscard]] ApiResult<nlohmann::json> call(Request request, std::chrono::milliseconds deadline,
-                                               std::stop_token stop);
+  [[nodiscard]] ApiResult<nlohmann::json> call(Request request, std::stop_token stop);
   [[nodiscard]] ApiResult<nlohmann::json> write(std::string_view method, const std::string& target,
                                                 std::string_view content_type, const nlohmann::json& body,
                                                 std::stop_token stop);
   template <class Send>
   [[nodiscard]] Result<Response, TransportError> authorized(Request request, const Send& send);
-
+  [[nodiscard]] Result<Response, TransportError> stream(const std::string& target, const std::string& accept,
+                                                        std::chrono::milliseconds idle, std::stop_token stop,
+                                                        const Transport::OnBytes& on_bytes);
+  // Counts the answer, and notes whether the API server is there.
+  void note(std::string_view method, const Result<Response, TransportError>& answer);
   // One line when the API server stops to answer and one when it answers again, whoever asked.
   void note_reachable(const Result<Response, TransportError>& answer);
 
   Transport& transport_;
   TokenSource& tokens_;
-  const std::chrono::milliseconds deadline_;
+  const ClientOptions options_;
+  prometheus::Family<prometheus::Counter>* const requests_;  // none: not counted
   std::atomic<bool> away_ = false;
 };
 

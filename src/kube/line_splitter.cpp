@@ -9,7 +9,7 @@ void LineSplitter::feed(std::string_view bytes) {
     if (end == std::string_view::npos) {
       return;
     }
-    if (!skipping_ && !partial_.empty()) {
+    if (skipping_ || !partial_.empty()) {
       on_line_(partial_);
     }
     partial_.clear();
@@ -25,7 +25,6 @@ void LineSplitter::take(std::string_view part) {
   if (partial_.size() + part.size() > max_line_) {
     partial_ = std::string();
     skipping_ = true;
-    ++skipped_;
     return;
   }
   partial_ += part;

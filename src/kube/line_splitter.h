@@ -8,7 +8,8 @@
 
 namespace sessmtp::kube {
 
-// Not thread-safe. A line that is cut off by the end of the stream is dropped, never handed over.
+// Not thread-safe. A line that is cut off by the end of the stream is dropped, never handed over. Of one
+// that is too long an empty text is handed over, so that somebody hears of it.
 class LineSplitter {
  public:
   // Above anything the API server can store, escapes included.
@@ -19,8 +20,6 @@ class LineSplitter {
       : on_line_(std::move(on_line)), max_line_(max_line) {}
 
   void feed(std::string_view bytes);
-  // Lines longer than max_line, skipped to their end.
-  [[nodiscard]] std::size_t skipped() const { return skipped_; }
 
  private:
   void take(std::string_view part);
@@ -29,7 +28,6 @@ class LineSplitter {
   std::size_t max_line_;
   std::string partial_;
   bool skipping_ = false;
-  std::size_t skipped_ = 0;
 };
 
 }  // namespace sessmtp::kube

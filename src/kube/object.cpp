@@ -4,10 +4,19 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "base/json.h"
+
 namespace sessmtp::kube {
 namespace {
 
 using nlohmann::json;
+
+// It holds a Secret's values too, where the Secret was made with `kubectl apply`.
+constexpr const char* kLastApplied = "kubectl.kubernetes.io/last-applied-configuration";
+
+bool is_wanted(int depth, const std::string& name) {
+  return !(depth == 2 && name == "managedFields") && !(depth == 3 && name == kLastApplied);
+}
 
 const json* member(const json& object, const char* key) {
   if (!object.is_object()) {
@@ -78,8 +87,7 @@ Result<ObjectMeta> decode_meta(const json& object) {
   meta.terminating = !text(*metadata, "deletionTimestamp").empty();
   meta.labels = text_map(*metadata, "labels");
   meta.annotations = text_map(*metadata, "annotations");
-  // A copy of the whole object, a Secret's values too, where it was made with `kubectl apply`.
-  meta.annotations.erase("kubectl.kubernetes.io/last-applied-configuration");
+  meta.annotations.erase(kLastApplied);
   if (const json* owners = member(*metadata, "ownerReferences"); owners != nullptr && owners->is_array()) {
     for (const json& owner : *owners) {
       const json* controller = member(owner, "controller");
@@ -92,6 +100,25 @@ Result<ObjectMeta> decode_meta(const json& object) {
     }
   }
   return meta;
+}
+
+Result<json> parse_object(std::string_view object_text) {
+  return parse_json(object_text, is_wanted);
+}
+
+Result<ObjectMeta> parse_meta(std::string_view object_text) {
+  const auto object = parse_json(object_text, [](int depth, const std::string& name) {
+    return depth == 1 ? name == "metadata" : is_wanted(depth, name);
+  });
+  return object ? decode_meta(*object) : std::unexpected(object.error());
+}
+
+std::string resource_version_of(std::string_view object_text) {
+  const auto object = parse_json(object_text, [](int depth, const std::string& name) {
+    return depth == 1 ? name == "metadata" : depth == 2 && name == "resourceVersion";
+  });
+  const json* metadata = object ? member(*object, "metadata") : nullptr;
+  return metadata != nullptr ? text(*metadata, "resourceVersion") : std::string();
 }
 
 bool later_version(std::string_view a, std::string_view b) {

@@ -55,6 +55,14 @@ struct ObjectMeta {
 // The metadata of any object, PartialObjectMetadata included. kInvalidInput without name or uid.
 [[nodiscard]] Result<ObjectMeta> decode_meta(const nlohmann::json& object);
 
+// An object of a list or a watch, without what is large and never needed: managedFields, and the copy of
+// the whole object that `kubectl apply` leaves in an annotation.
+[[nodiscard]] Result<nlohmann::json> parse_object(std::string_view text);
+// Its metadata, of which alone anything is built.
+[[nodiscard]] Result<ObjectMeta> parse_meta(std::string_view text);
+// Its metadata.resourceVersion, all that a bookmark has; empty: none.
+[[nodiscard]] std::string resource_version_of(std::string_view text);
+
 // True when `a` is a later version than `b` of the same resource. Versions are compared as integers
 // (KEP-5504); what is not an integer is never later.
 [[nodiscard]] bool later_version(std::string_view a, std::string_view b);

@@ -1,10 +1,13 @@
 #include "kube/reflector.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "base/json.h"
 #include "base/log.h"
 #include "base/wait.h"
+#include "kube/json_splitter.h"
+#include "kube/object.h"
 
 namespace sessmtp::kube {
 namespace {
@@ -15,27 +18,9 @@ using nlohmann::json;
 constexpr int kPageSize = 500;  // client-go:tools/pager/pager.go
 // An API server that has just started may refuse for some seconds what it allows afterwards.
 constexpr int kPatience = 5;
-constexpr auto kMinWatchTimeout = 300s;  // the server ends a watch after a random 5 to 10 minutes
 
-std::string version_of(const json& object) {
-  const auto metadata = object.find("metadata");
-  if (metadata == object.end() || !metadata->is_object()) {
-    return {};
-  }
-  const auto version = metadata->find("resourceVersion");
-  return version != metadata->end() && version->is_string() ? version->get<std::string>() : std::string();
-}
-
-std::string continue_of(const json& list) {
-  const json::json_pointer where("/metadata/continue");
-  return list.contains(where) && list.at(where).is_string() ? list.at(where).get<std::string>()
-                                                            : std::string();
-}
-
-ApiError bad_answer(std::string message) {
-  ApiError error;
-  error.message = std::move(message);
-  return error;
+prometheus::Labels labels_of(const Reflector::Options& options) {
+  return {{"resource", options.resource}, {"namespace", options.namespace_}};
 }
 
 const ApiError* error_of(const ReflectorInput& input) {
@@ -53,16 +38,33 @@ const ApiError* error_of(const ReflectorInput& input) {
 
 }  // namespace
 
-Reflector::Reflector(Client& client, const Clock& clock, Options options, Handlers handlers)
+Reflector::Reflector(Client& client, const Clock& clock, prometheus::Registry& metrics, Options options,
+                     ReflectorHandler& handler)
     : client_(client),
       clock_(clock),
       options_(std::move(options)),
-      handlers_(std::move(handlers)),
+      handler_(handler),
+      last_event_(prometheus::BuildGauge()
+                      .Name("ses_smtp_watch_last_event_timestamp_seconds")
+                      .Help("When the API server was last heard about this resource, bookmarks included.")
+                      .Register(metrics)
+                      .Add(labels_of(options_))),
+      bad_objects_(prometheus::BuildCounter()
+                       .Name("ses_smtp_watch_bad_objects_total")
+                       .Help("Objects and events that could not be understood and were skipped.")
+                       .Register(metrics)
+                       .Add(labels_of(options_))),
+      moved_(clock.steady()),
+      heard_(clock.steady()),
       random_(std::random_device{}()) {}
 
 void Reflector::run(std::stop_token stop) {
   ReflectorState state;
-  while (wait_for(state.wait, stop)) {
+  while (true) {
+    moved_ = clock_.steady();
+    if (!wait_for(state.wait, stop)) {
+      return;
+    }
     const ReflectorInput input = perform(state, stop);
     if (stop.stop_requested()) {
       return;
@@ -72,111 +74,154 @@ void Reflector::run(std::stop_token stop) {
   }
 }
 
+Reflector::Progress Reflector::progress() const {
+  using std::chrono::milliseconds;
+  const SteadyTime now = clock_.steady();
+  return {.moved = std::chrono::duration_cast<milliseconds>(now - moved_.load()),
+          .heard = std::chrono::duration_cast<milliseconds>(now - heard_.load())};
+}
+
 ReflectorInput Reflector::perform(const ReflectorState& state, std::stop_token stop) {
   switch (state.action) {
     case ReflectorAction::kList:
-      return list(state.resource_version, stop);
-    case ReflectorAction::kProbe: {
-      const auto answer = client_.list(options_.path,
-                                       {.resource_version = state.resource_version,
-                                        .continue_token = {},
-                                        .field_selector = options_.field_selector,
-                                        .limit = 1,
-                                        .representation = options_.representation},
-                                       stop);
-      if (answer) {
-        return ProbeSucceeded{};
-      }
-      return ProbeFailed{answer.error()};
-    }
+      return list(state, stop);
+    case ReflectorAction::kProbe:
+      return probe(state.resource_version, stop);
     case ReflectorAction::kWatch:
       break;
   }
   return watch(state.resource_version, stop);
 }
 
-ReflectorInput Reflector::list(const std::string& resource_version, std::stop_token stop) {
+ReflectorInput Reflector::list(const ReflectorState& state, std::stop_token stop) {
   // A version neither "" nor "0" is not paged: that keeps the answer in the server's watch cache.
-  const bool paged = resource_version.empty() || resource_version == "0";
-  ListOptions request{.resource_version = resource_version,
+  const bool paged = state.paged && (state.resource_version.empty() || state.resource_version == "0");
+  ListOptions request{.resource_version = state.resource_version,
                       .continue_token = {},
                       .field_selector = options_.field_selector,
                       .limit = paged ? kPageSize : 0,
                       .representation = options_.representation};
-  std::vector<json> objects;
+  handler_.list_begins();
+  bool lost = false;
   std::string version;
   do {
-    auto page = client_.list(options_.path, request, stop);
+    auto page = client_.list(options_.path, request, stop, [&](std::string_view object) {
+      note_heard();
+      lost = lost || object.empty();
+      if (!object.empty()) {
+        note_bad(handler_.listed(object));
+      }
+    });
     if (!page) {
-      return ListFailed{std::move(page.error())};
+      return ListFailed{.error = std::move(page.error()), .on_later_page = !version.empty()};
     }
-    const auto items = page->find("items");
-    if (items == page->end() || !(items->is_array() || items->is_null())) {
-      return ListFailed{bad_answer("a list without items")};
-    }
+    note_heard();
     if (version.empty()) {
-      version = version_of(*page);  // the first page's version is the list's
+      version = std::move(page->resource_version);  // the first page's version is the list's
     }
-    for (json& item : *items) {
-      objects.push_back(std::move(item));
-    }
-    request.continue_token = continue_of(*page);
+    request.continue_token = std::move(page->continue_token);
   } while (!request.continue_token.empty());
-  if (version.empty()) {
-    return ListFailed{bad_answer("a list without resourceVersion")};
-  }
   listed_ = true;
   refusals_ = 0;
-  handlers_.replace(objects);
+  handler_.list_ends();
+  if (lost) {
+    note_lost();
+  }
   return Listed{std::move(version)};
+}
+
+ReflectorInput Reflector::probe(const std::string& resource_version, std::stop_token stop) {
+  const auto answer = client_.list(options_.path,
+                                   {.resource_version = resource_version,
+                                    .continue_token = {},
+                                    .field_selector = options_.field_selector,
+                                    .limit = 1,
+                                    .representation = options_.representation},
+                                   stop, [](std::string_view) {});
+  if (!answer) {
+    return ProbeFailed{answer.error()};
+  }
+  note_heard();
+  return ProbeSucceeded{};
 }
 
 ReflectorInput Reflector::watch(const std::string& resource_version, std::stop_token stop) {
   const SteadyTime began = clock_.steady();
   WatchEnded result;
-  const auto timeout = kMinWatchTimeout + std::chrono::seconds(static_cast<int>(300.0 * random_fraction()));
+  const auto timeout =
+      std::chrono::duration_cast<std::chrono::seconds>(options_.watch_timeout * (1.0 + random_fraction()));
   const auto answer = client_.watch(options_.path,
                                     {.resource_version = resource_version,
                                      .field_selector = options_.field_selector,
-                                     .timeout = timeout,
+                                     .timeout = std::max(timeout, std::chrono::seconds(1)),
                                      .representation = options_.representation},
                                     stop, [&](std::string_view line) { handle_line(line, result); });
   result.lasted = std::chrono::duration_cast<std::chrono::milliseconds>(clock_.steady() - began);
-  if (!answer && !result.error) {
+  if (answer) {
+    note_heard();
+  } else if (!result.error) {
     result.error = answer.error();
   }
   return result;
 }
 
 void Reflector::handle_line(std::string_view line, WatchEnded& so_far) {
-  const auto event = parse_json(line);
-  const auto object = event && event->is_object() ? event->find("object") : json::const_iterator();
-  if (!event || !event->is_object() || object == event->end() || !object->is_object()) {
-    log::error("watch line not understood, skipped", {{"path", options_.path}});
+  note_heard();
+  if (line.empty()) {
+    note_lost();
     return;
   }
-  const auto type_field = event->find("type");
-  const std::string type =
-      type_field != event->end() && type_field->is_string() ? type_field->get<std::string>() : std::string();
+  std::string object;
+  JsonSplitter splitter("object", [&object](std::string_view text) { object = text; });
+  splitter.feed(line);
+  const auto event = parse_json(splitter.envelope());
+  const auto type = event && event->is_object() ? event->find("type") : json::const_iterator();
+  if (!event || !event->is_object() || type == event->end() || !type->is_string() || object.empty()) {
+    note_bad(fail(ErrorCode::kInvalidInput, "a watch event without type or object"));
+    return;
+  }
+  handle_event(type->get<std::string>(), object, so_far);
+}
+
+void Reflector::handle_event(const std::string& type, std::string_view object, WatchEnded& so_far) {
   if (type == "ERROR") {
-    const auto code = object->find("code");
-    Response status;
-    status.status = code != object->end() && code->is_number_integer() ? code->get<int>() : 500;
-    status.body = to_json_text(*object);
-    so_far.error = to_api_error(status);
+    const auto status = parse_json(object);
+    const auto code = status ? status->find("code") : json::const_iterator();
+    const bool has_code = status && code != status->end() && code->is_number_integer();
+    so_far.error = to_api_error(Response{
+        .status = has_code ? code->get<int>() : 500, .body = std::string(object), .retry_after = {}});
     return;
   }
   if (type == "ADDED" || type == "MODIFIED") {
-    handlers_.put(*object);
+    note_bad(handler_.put(object));
   } else if (type == "DELETED") {
-    handlers_.remove(*object);
+    note_bad(handler_.remove(object));
   } else if (type != "BOOKMARK") {
-    log::error("watch event of unknown type, skipped", {{"path", options_.path}, {"type", type}});
+    note_bad(fail(ErrorCode::kInvalidInput, "a watch event of unknown type"));
     return;
   }
-  if (std::string version = version_of(*object); !version.empty()) {
+  if (std::string version = resource_version_of(object); !version.empty()) {
     so_far.resource_version = std::move(version);
   }
+}
+
+void Reflector::note_bad(const Result<void>& handled) {
+  if (!handled) {
+    bad_objects_.Increment();
+    log::error("object not understood, skipped",
+               {{"path", options_.path}, {"error", handled.error().message}});
+  }
+}
+
+void Reflector::note_lost() {
+  bad_objects_.Increment();
+  log::error("object too long to be read, skipped", {{"path", options_.path}});
+  handler_.lost();
+}
+
+void Reflector::note_heard() {
+  heard_ = clock_.steady();
+  last_event_.Set(std::chrono::duration<double>(clock_.now().time_since_epoch()).count());
 }
 
 void Reflector::report(const ReflectorInput& input) {
@@ -188,9 +233,12 @@ void Reflector::report(const ReflectorInput& input) {
     }
     return;
   }
+  if (error->http_status != 0) {
+    note_heard();
+  }
   if (std::holds_alternative<ListFailed>(input) && error->kind == ApiErrorKind::kForbidden &&
       (!listed_ || ++refusals_ >= kPatience)) {
-    handlers_.refused(*error);
+    handler_.refused(*error);
   }
   const bool said_elsewhere = error->kind == ApiErrorKind::kGone || error->kind == ApiErrorKind::kNoAnswer;
   std::string trouble = error->summary() + (error->message.empty() ? "" : ": " + error->message);

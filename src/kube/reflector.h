@@ -1,15 +1,19 @@
 // Keeps a local picture of one resource by list + watch.
 //
-// run() is one thread's work; handlers are called on it and must not block: they only note what
-// changed. Failures never end it; it backs off and goes on until it is stopped.
+// run() is one thread's work and reports to a ReflectorHandler. Failures never end it; it backs off and
+// goes on until it is stopped.
 #pragma once
 
-#include <functional>
-#include <nlohmann/json_fwd.hpp>
+#include <prometheus/counter.h>
+#include <prometheus/gauge.h>
+#include <prometheus/registry.h>
+
+#include <atomic>
+#include <chrono>
 #include <random>
 #include <stop_token>
 #include <string>
-#include <vector>
+#include <string_view>
 
 #include "base/clock.h"
 #include "kube/client.h"
@@ -17,38 +21,68 @@
 
 namespace sessmtp::kube {
 
+// What a reflector has to tell. Called on its thread; must not block. Objects come as text; an error
+// says that one cannot be understood, and does no harm to others.
+class ReflectorHandler {
+ public:
+  virtual ~ReflectorHandler() = default;
+  virtual void list_begins() = 0;  // what an unfinished one brought is void
+  [[nodiscard]] virtual Result<void> listed(std::string_view object) = 0;
+  virtual void list_ends() = 0;  // what it did not bring does not exist
+  [[nodiscard]] virtual Result<void> put(std::string_view object) = 0;     // ADDED, MODIFIED
+  [[nodiscard]] virtual Result<void> remove(std::string_view object) = 0;  // DELETED
+  virtual void lost() = 0;                          // an object was too long to be read; nobody knows which
+  virtual void refused(const ApiError& error) = 0;  // 403: the right is missing
+};
+
 class Reflector {
  public:
   struct Options {
-    std::string path;  // the collection
+    std::string resource;    // "secrets", for messages and metrics
+    std::string namespace_;  // empty: all
+    std::string path;        // the collection
     std::string field_selector;
     Representation representation = Representation::kFull;
-    std::string hint_when_missing;  // what to do about a 404 of the whole resource
+    std::string hint_when_missing;                     // what to do about a 404 of the whole resource
+    std::chrono::milliseconds watch_timeout{300'000};  // the server ends a watch after one to two times that
   };
 
-  struct Handlers {
-    std::function<void(const std::vector<nlohmann::json>& objects)> replace;  // after each list
-    std::function<void(const nlohmann::json& object)> put;                    // ADDED, MODIFIED
-    std::function<void(const nlohmann::json& object)> remove;                 // DELETED
-    std::function<void(const ApiError& error)> refused;                       // 403: the right is missing
+  // How long ago, seen from the clock's now(), this one ...
+  struct Progress {
+    std::chrono::milliseconds moved;  // ... took a step, whatever came of it
+    std::chrono::milliseconds heard;  // ... had a byte or an answer of the API server
   };
 
-  Reflector(Client& client, const Clock& clock, Options options, Handlers handlers);
+  Reflector(Client& client, const Clock& clock, prometheus::Registry& metrics, Options options,
+            ReflectorHandler& handler);
 
   void run(std::stop_token stop);
 
+  // Thread-safe.
+  [[nodiscard]] const Options& options() const { return options_; }
+  [[nodiscard]] Progress progress() const;
+
  private:
   [[nodiscard]] ReflectorInput perform(const ReflectorState& state, std::stop_token stop);
-  [[nodiscard]] ReflectorInput list(const std::string& resource_version, std::stop_token stop);
+  [[nodiscard]] ReflectorInput list(const ReflectorState& state, std::stop_token stop);
+  [[nodiscard]] ReflectorInput probe(const std::string& resource_version, std::stop_token stop);
   [[nodiscard]] ReflectorInput watch(const std::string& resource_version, std::stop_token stop);
   void handle_line(std::string_view line, WatchEnded& so_far);
+  void handle_event(const std::string& type, std::string_view object, WatchEnded& so_far);
+  void note_bad(const Result<void>& handled);
+  void note_lost();
   void report(const ReflectorInput& input);
+  void note_heard();
   [[nodiscard]] double random_fraction();
 
   Client& client_;
   const Clock& clock_;
   const Options options_;
-  const Handlers handlers_;
+  ReflectorHandler& handler_;
+  prometheus::Gauge& last_event_;
+  prometheus::Counter& bad_objects_;
+  std::atomic<SteadyTime> moved_;
+  std::atomic<SteadyTime> heard_;
   std::minstd_rand random_;
   bool listed_ = false;
   int refusals_ = 0;          // of lists in a row, after the first that succeeded

@@ -57,15 +57,15 @@ struct Step {
     state.action = ReflectorAction::kWatch;
     state.wait = 0ms;
     state.resource_version = input.resource_version;
+    state.paged = true;
     return std::move(state);
   }
 
   ReflectorState operator()(const ListFailed& input) {
     if (version_is_useless(input.error)) {
+      // A continue token lives about five minutes; a list that takes longer never ends in pages.
+      state.paged = state.paged && !input.on_later_page;
       return list_anew(std::move(state), jitter);
-    }
-    if (input.error.kind == ApiErrorKind::kBadAnswer) {
-      state.resource_version.clear();  // perhaps too large in one piece: only a quorum list comes in pages
     }
     if (input.error.kind == ApiErrorKind::kNotFound) {
       ++state.failures;

@@ -30,6 +30,7 @@ struct ReflectorState {
   // The last version seen. "0" at first: the watch cache answers, without a quorum read. Empty: the
   // next list is a quorum read, because a version we named was refused.
   std::string resource_version = "0";
+  bool paged = true;      // false: the next quorum list comes in one piece, for paging has failed
   unsigned failures = 0;  // in a row; sets the backoff
 
   friend bool operator==(const ReflectorState&, const ReflectorState&) = default;
@@ -40,6 +41,7 @@ struct Listed {
 };
 struct ListFailed {
   ApiError error;
+  bool on_later_page = false;
 };
 struct ProbeSucceeded {};
 struct ProbeFailed {

@@ -1,6 +1,7 @@
 #include "operator/cache.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "operator/claims.h"
 
@@ -10,10 +11,6 @@ namespace {
 using api::SesSmtpCredential;
 using kube::NamespacedName;
 
-bool in_scope(const std::string& scope, const NamespacedName& key) {
-  return scope.empty() || key.namespace_ == scope;
-}
-
 NamespacedName source_of(const SesSmtpCredential& credential) {
   return {credential.meta.namespace_, credential.spec.source_name};
 }
@@ -22,31 +19,25 @@ NamespacedName target_of(const SesSmtpCredential& credential) {
   return {credential.meta.namespace_, credential.spec.target_name};
 }
 
-void erase_reference(std::map<NamespacedName, std::set<std::string>>& index, const NamespacedName& secret,
-                     const std::string& credential) {
-  const auto found = index.find(secret);
-  if (found == index.end()) {
-    return;
-  }
-  found->second.erase(credential);
-  if (found->second.empty()) {
-    index.erase(found);
-  }
-}
-
 }  // namespace
 
-Cache::Cache(const std::vector<std::string>& scopes, Enqueue enqueue) : enqueue_(std::move(enqueue)) {
+Cache::Cache(const std::vector<std::string>& scopes, const Clock& clock, Enqueue enqueue)
+    : enqueue_(std::move(enqueue)), secrets_(clock) {
   for (const std::string& scope : scopes) {
     scopes_.emplace(scope, Scope{});
   }
 }
 
+void Cache::begin_credential_list(const std::string& scope) {
+  const std::scoped_lock lock(mutex_);
+  ++scopes_[scope].credential_lists;
+}
+
 void Cache::replace_credentials(const std::string& scope, std::vector<SesSmtpCredential> credentials) {
   std::set<NamespacedName> concerned;
+  std::set<NamespacedName> present;
   {
     const std::scoped_lock lock(mutex_);
-    std::set<NamespacedName> present;
     for (const SesSmtpCredential& credential : credentials) {
       present.insert(credential.meta.key());
     }
@@ -60,20 +51,20 @@ void Cache::replace_credentials(const std::string& scope, std::vector<SesSmtpCre
       drop_credential(key, concerned);
     }
     for (SesSmtpCredential& credential : credentials) {
-      store_credential(std::move(credential), concerned);
+      store_credential(std::move(credential), Origin::kList, concerned);
     }
-    concerned.insert(present.begin(), present.end());
     scopes_[scope].credentials = Fill::kListed;
   }
   filled_.notify_all();
   wake(concerned);
+  wake(present, Wake::kAgain);
 }
 
 void Cache::put_credential(SesSmtpCredential credential) {
   std::set<NamespacedName> concerned;
   {
     const std::scoped_lock lock(mutex_);
-    store_credential(std::move(credential), concerned);
+    store_credential(std::move(credential), Origin::kEvent, concerned);
   }
   wake(concerned);
 }
@@ -83,7 +74,7 @@ void Cache::remove_credential(const kube::ObjectMeta& meta) {
   {
     const std::scoped_lock lock(mutex_);
     const auto found = credentials_.find(meta.key());
-    if (found == credentials_.end() || found->second->meta.uid != meta.uid) {
+    if (found == credentials_.end() || found->second.credential->meta.uid != meta.uid) {
       return;
     }
     drop_credential(meta.key(), concerned);
@@ -91,31 +82,34 @@ void Cache::remove_credential(const kube::ObjectMeta& meta) {
   wake(concerned);
 }
 
-void Cache::replace_secrets(const std::string& scope, const std::vector<kube::ObjectMeta>& secrets) {
+void Cache::begin_secret_list(const std::string& scope) {
+  const std::scoped_lock lock(mutex_);
+  secrets_.begin_list(scope);
+}
+
+void Cache::listed_secret(const std::string& scope, const kube::ObjectMeta& meta) {
+  const std::scoped_lock lock(mutex_);
+  secrets_.listed(scope, meta);
+}
+
+void Cache::end_secret_list(const std::string& scope) {
   std::set<NamespacedName> concerned;
   {
     const std::scoped_lock lock(mutex_);
-    std::set<NamespacedName> present;
-    for (const kube::ObjectMeta& meta : secrets) {
-      present.insert(meta.key());
-      store_secret(meta);
-    }
-    std::erase_if(secrets_, [&](const auto& entry) {
-      return in_scope(scope, entry.first) && !present.contains(entry.first);
-    });
+    secrets_.end_list(scope);
     // All of them: for those that nothing changed for, looking costs no call.
     collect_scope(scope, concerned);
     scopes_[scope].secrets = Fill::kListed;
   }
   filled_.notify_all();
-  wake(concerned);
+  wake(concerned, Wake::kAgain);
 }
 
 void Cache::put_secret(const kube::ObjectMeta& meta) {
   std::set<NamespacedName> concerned;
   {
     const std::scoped_lock lock(mutex_);
-    if (!store_secret(meta)) {
+    if (!secrets_.put(meta)) {
       return;
     }
     collect_referrers(meta.key(), concerned);
@@ -127,14 +121,22 @@ void Cache::remove_secret(const kube::ObjectMeta& meta) {
   std::set<NamespacedName> concerned;
   {
     const std::scoped_lock lock(mutex_);
-    const auto found = secrets_.find(meta.key());
-    if (found == secrets_.end() || found->second.version.uid != meta.uid) {
+    if (!secrets_.remove(meta)) {
       return;
     }
-    secrets_.erase(found);
     collect_referrers(meta.key(), concerned);
   }
   wake(concerned);
+}
+
+void Cache::lost_secrets(const std::string& scope) {
+  std::set<NamespacedName> concerned;
+  {
+    const std::scoped_lock lock(mutex_);
+    secrets_.forget(scope);
+    collect_scope(scope, concerned);
+  }
+  wake(concerned, Wake::kAgain);
 }
 
 void Cache::refuse_credentials(const std::string& scope) {
@@ -160,7 +162,7 @@ void Cache::refuse_secrets(const std::string& scope) {
       return;
     }
     scopes_[scope].secrets = Fill::kRefused;
-    std::erase_if(secrets_, [&](const auto& entry) { return in_scope(scope, entry.first); });
+    secrets_.forget(scope);
     collect_scope(scope, concerned);
   }
   filled_.notify_all();
@@ -174,13 +176,13 @@ void Cache::note_written_credential(SesSmtpCredential credential) {
     const std::scoped_lock lock(mutex_);
     const auto found = credentials_.find(key);
     // Not one that was deleted meanwhile: only the watch may bring it back.
-    if (found == credentials_.end() || found->second->meta.uid != credential.meta.uid) {
+    if (found == credentials_.end() || found->second.credential->meta.uid != credential.meta.uid) {
       return;
     }
     // A spec newer than the one that was reconciled still has to be looked at; its event will not come
     // as news any more.
-    const bool newer_spec = credential.meta.generation != found->second->meta.generation;
-    store_credential(std::move(credential), concerned);
+    const bool newer_spec = credential.meta.generation != found->second.credential->meta.generation;
+    store_credential(std::move(credential), Origin::kWrite, concerned);
     if (!newer_spec) {
       concerned.erase(key);
     }
@@ -188,25 +190,59 @@ void Cache::note_written_credential(SesSmtpCredential credential) {
   wake(concerned);
 }
 
-void Cache::note_written_secret(const kube::ObjectMeta& meta, const NamespacedName& writer) {
+void Cache::note_secret(const kube::ObjectMeta& meta, const NamespacedName& who) {
   std::set<NamespacedName> concerned;
   {
     const std::scoped_lock lock(mutex_);
-    if (!store_secret(meta)) {
+    if (!secrets_.answered(meta)) {
       return;
     }
     collect_referrers(meta.key(), concerned);
   }
-  concerned.erase(writer);
+  concerned.erase(who);
   wake(concerned);
+}
+
+void Cache::note_unwatched_secret(const NamespacedName& secret, const std::string& type) {
+  const std::scoped_lock lock(mutex_);
+  secrets_.answered_unwatched(secret, type);
+}
+
+void Cache::note_missing_secret(const NamespacedName& secret) {
+  const std::scoped_lock lock(mutex_);
+  secrets_.answered_missing(secret);
+}
+
+void Cache::resync() {
+  std::set<NamespacedName> all;
+  {
+    const std::scoped_lock lock(mutex_);
+    secrets_.doubt("");
+    collect_scope("", all);
+  }
+  wake(all, Wake::kAgain);
+}
+
+bool Cache::wait_until_credentials_listed(const std::string& scope, std::stop_token stop) {
+  std::unique_lock lock(mutex_);
+  return filled_.wait(lock, stop, [&] { return scopes_[scope].credentials == Fill::kListed; });
 }
 
 bool Cache::wait_until_filled(std::stop_token stop) {
   std::unique_lock lock(mutex_);
-  return filled_.wait(lock, stop, [this] {
-    return std::ranges::all_of(scopes_, [](const auto& entry) {
-      return entry.second.credentials != Fill::kWaiting && entry.second.secrets != Fill::kWaiting;
-    });
+  return filled_.wait(lock, stop, [this] { return filled_locked(); });
+}
+
+bool Cache::filled() const {
+  const std::scoped_lock lock(mutex_);
+  return filled_locked();
+}
+
+bool Cache::filled_locked() const {
+  return std::ranges::all_of(scopes_, [](const auto& entry) {
+    const Scope& scope = entry.second;
+    return scope.credentials == Fill::kRefused ||
+           (scope.credentials == Fill::kListed && scope.secrets != Fill::kWaiting);
   });
 }
 
@@ -217,60 +253,70 @@ std::optional<Observation> Cache::observe(const NamespacedName& credential) cons
     return std::nullopt;
   }
   Observation observation;
-  observation.credential = *found->second;
-  observation.source = sight_of(source_of(*found->second));
-  observation.target = sight_of(target_of(*found->second));
-  observation.claims = claims_of(*found->second, observation.target);
+  observation.credential = *found->second.credential;
+  observation.source = sight_of(source_of(observation.credential));
+  observation.target = sight_of(target_of(observation.credential));
+  observation.claims = claims_of(observation.credential, observation.target);
   return observation;
 }
 
-std::size_t Cache::credential_count() const {
+std::vector<Cache::CredentialPtr> Cache::credentials() const {
   const std::scoped_lock lock(mutex_);
-  return credentials_.size();
+  std::vector<CredentialPtr> all;
+  all.reserve(credentials_.size());
+  for (const auto& [key, held] : credentials_) {
+    all.push_back(held.credential);
+  }
+  return all;
 }
 
-void Cache::store_credential(SesSmtpCredential credential, std::set<NamespacedName>& concerned) {
+void Cache::store_credential(SesSmtpCredential credential, Origin origin,
+                             std::set<NamespacedName>& concerned) {
   const NamespacedName key = credential.meta.key();
+  const std::uint64_t lists = scope_of(key.namespace_).credential_lists;
   if (const auto old = credentials_.find(key); old != credentials_.end()) {
-    const kube::ObjectMeta& known = old->second->meta;
-    const bool no_news = known.resource_version == credential.meta.resource_version ||
-                         kube::later_version(known.resource_version, credential.meta.resource_version);
-    if (known.uid == credential.meta.uid && no_news) {
+    const kube::ObjectMeta& known = old->second.credential->meta;
+    const bool same = known.resource_version == credential.meta.resource_version;
+    const bool newer = kube::later_version(known.resource_version, credential.meta.resource_version);
+    // A list counts, whatever the versions say, but for what we wrote after it had begun.
+    const bool outdated = newer && (origin != Origin::kList || old->second.written == lists);
+    if (known.uid == credential.meta.uid && (same || outdated)) {
       return;
     }
-    drop_credential(key, concerned);
   }
-  const NamespacedName target = target_of(credential);
-  by_source_[source_of(credential)].insert(key.name);
-  by_target_[target].insert(key.name);
-  credentials_[key] = std::make_shared<const SesSmtpCredential>(std::move(credential));
-  collect_claimants(target, concerned);
+  const auto fresh = std::make_shared<const SesSmtpCredential>(std::move(credential));
+  refer(*fresh);
+  const Held old = std::exchange(credentials_[key], {fresh, origin == Origin::kWrite ? lists : 0});
+  if (old.credential) {
+    unrefer(*old.credential, fresh.get(), concerned);
+  }
+  concerned.insert(key);
+  collect_claimants(target_of(*fresh), concerned);
 }
 
 void Cache::drop_credential(const NamespacedName& key, std::set<NamespacedName>& concerned) {
   const auto found = credentials_.find(key);
-  const NamespacedName target = target_of(*found->second);
-  erase_reference(by_source_, source_of(*found->second), key.name);
-  erase_reference(by_target_, target, key.name);
+  const CredentialPtr credential = found->second.credential;
   credentials_.erase(found);
+  unrefer(*credential, nullptr, concerned);
   concerned.insert(key);  // whoever remembers it may forget it now
-  collect_claimants(target, concerned);
 }
 
-bool Cache::store_secret(const kube::ObjectMeta& meta) {
-  SecretRecord record = record_of(meta);
-  const auto [entry, added] = secrets_.try_emplace(meta.key(), record);
-  if (added) {
-    return true;
+void Cache::refer(const SesSmtpCredential& credential) {
+  secrets_.refer(source_of(credential), SecretStore::Role::kSource, credential.meta.name);
+  secrets_.refer(target_of(credential), SecretStore::Role::kTarget, credential.meta.name);
+}
+
+// What is known of a Secret goes with the last reference to it, so the new references come first.
+void Cache::unrefer(const SesSmtpCredential& old, const SesSmtpCredential* fresh,
+                    std::set<NamespacedName>& concerned) {
+  if (fresh == nullptr || source_of(*fresh) != source_of(old)) {
+    secrets_.unrefer(source_of(old), SecretStore::Role::kSource, old.meta.name);
   }
-  const api::SecretVersion& known = entry->second.version;
-  const bool older = known.uid == record.version.uid &&
-                     kube::later_version(known.resource_version, record.version.resource_version);
-  if (older || entry->second == record) {
-    return false;
+  if (fresh == nullptr || target_of(*fresh) != target_of(old)) {
+    secrets_.unrefer(target_of(old), SecretStore::Role::kTarget, old.meta.name);
   }
-  entry->second = std::move(record);
-  return true;
+  collect_claimants(target_of(old), concerned);
 }
 
 void Cache::collect_scope(const std::string& scope, std::set<NamespacedName>& out) const {
@@ -282,56 +328,43 @@ void Cache::collect_scope(const std::string& scope, std::set<NamespacedName>& ou
 }
 
 void Cache::collect_claimants(const NamespacedName& target, std::set<NamespacedName>& out) const {
-  if (const auto found = by_target_.find(target); found != by_target_.end()) {
-    for (const std::string& name : found->second) {
-      out.insert({target.namespace_, name});
-    }
+  for (const std::string& name : secrets_.referrers(target, SecretStore::Role::kTarget)) {
+    out.insert({target.namespace_, name});
   }
 }
 
 void Cache::collect_referrers(const NamespacedName& secret, std::set<NamespacedName>& out) const {
   collect_claimants(secret, out);
-  if (const auto found = by_source_.find(secret); found != by_source_.end()) {
-    for (const std::string& name : found->second) {
-      out.insert({secret.namespace_, name});
-    }
+  for (const std::string& name : secrets_.referrers(secret, SecretStore::Role::kSource)) {
+    out.insert({secret.namespace_, name});
   }
 }
 
-void Cache::wake(const std::set<NamespacedName>& credentials) const {
+void Cache::wake(const std::set<NamespacedName>& credentials, Wake wake) const {
   for (const NamespacedName& credential : credentials) {
-    enqueue_(credential);
+    enqueue_(credential, wake);
   }
 }
 
-Cache::Fill Cache::secrets_of(const std::string& namespace_) const {
+const Cache::Scope& Cache::scope_of(const std::string& namespace_) const {
+  static const Scope kNone;
   const auto own = scopes_.find(namespace_);
   const auto found = own != scopes_.end() ? own : scopes_.find("");
-  return found == scopes_.end() ? Fill::kWaiting : found->second.secrets;
+  return found == scopes_.end() ? kNone : found->second;
 }
 
 Sight Cache::sight_of(const NamespacedName& secret) const {
-  switch (secrets_of(secret.namespace_)) {
-    case Fill::kWaiting:
-      return {.presence = Presence::kUnknown, .record = {}};
-    case Fill::kRefused:
-      return {.presence = Presence::kForbidden, .record = {}};
-    case Fill::kListed:
-      break;
+  if (scope_of(secret.namespace_).secrets == Fill::kRefused) {
+    return {.presence = Presence::kForbidden, .record = {}};
   }
-  const auto found = secrets_.find(secret);
-  if (found == secrets_.end()) {
-    return {.presence = Presence::kAbsent, .record = {}};
-  }
-  return {.presence = Presence::kKnown, .record = found->second};
+  return secrets_.sight(secret);
 }
 
 Claims Cache::claims_of(const SesSmtpCredential& credential, const Sight& target) const {
   Claims claims;
   std::vector<CredentialPtr> claimants;
-  const auto found = by_target_.find(target_of(credential));
-  for (const std::string& name : found->second) {
-    claimants.push_back(credentials_.at({credential.meta.namespace_, name}));
+  for (const std::string& name : secrets_.referrers(target_of(credential), SecretStore::Role::kTarget)) {
+    claimants.push_back(credentials_.at({credential.meta.namespace_, name}).credential);
     claims.claimants.push_back({.uid = claimants.back()->meta.uid, .name = name});
   }
   if (const SesSmtpCredential& first = winner(claimants, target); first.meta.uid != credential.meta.uid) {

@@ -1,10 +1,11 @@
-// The local picture of the cluster: all SesSmtpCredentials of the watched namespaces, and of their
-// Secrets the metadata. Filled by the reflectors, asked by the workers; thread-safe.
+// The local picture of the cluster: all SesSmtpCredentials of the watched namespaces, and the metadata of
+// the Secrets they refer to. Filled by the reflectors, asked by the workers; thread-safe.
 //
 // Every change says which credentials it concerns, through the function given to the constructor.
 #pragma once
 
 #include <condition_variable>
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
@@ -16,59 +17,87 @@
 #include <vector>
 
 #include "api/ses_smtp_credential.h"
+#include "base/clock.h"
 #include "kube/object.h"
 #include "operator/observation.h"
+#include "operator/secret_store.h"
 
 namespace sessmtp::operator_ {
 
 class Cache {
  public:
-  using Enqueue = std::function<void(const kube::NamespacedName& credential)>;
+  enum class Wake : std::uint8_t { kChanged, kAgain };  // kAgain: nothing is known to have changed
+  using Enqueue = std::function<void(const kube::NamespacedName& credential, Wake wake)>;
+  using CredentialPtr = std::shared_ptr<const api::SesSmtpCredential>;
 
   // A scope is a watched namespace, or "" for all of them.
-  Cache(const std::vector<std::string>& scopes, Enqueue enqueue);
+  Cache(const std::vector<std::string>& scopes, const Clock& clock, Enqueue enqueue);
 
-  // What the reflectors report. A version older than the one known of the same object is ignored:
-  // our own writes are put here before their echo arrives.
+  // What the reflectors report. A list replaces what was known. Of events, a version older than the one
+  // known is ignored: our own writes are put here before their echo arrives.
+  void begin_credential_list(const std::string& scope);
   void replace_credentials(const std::string& scope, std::vector<api::SesSmtpCredential> credentials);
   void put_credential(api::SesSmtpCredential credential);
   void remove_credential(const kube::ObjectMeta& meta);
-  void replace_secrets(const std::string& scope, const std::vector<kube::ObjectMeta>& secrets);
+  void begin_secret_list(const std::string& scope);
+  void listed_secret(const std::string& scope, const kube::ObjectMeta& meta);
+  void end_secret_list(const std::string& scope);
   void put_secret(const kube::ObjectMeta& meta);
   void remove_secret(const kube::ObjectMeta& meta);
+  // An event was lost, nobody knows of which Secret.
+  void lost_secrets(const std::string& scope);
   // We may not list there; what was known is forgotten.
   void refuse_credentials(const std::string& scope);
   void refuse_secrets(const std::string& scope);
 
-  // The answers to our own writes: known at once, and no reason for the writer to look again.
+  // The answers to our own writes and live reads: known at once, and no reason for the one who asked to
+  // look again.
   void note_written_credential(api::SesSmtpCredential credential);
-  void note_written_secret(const kube::ObjectMeta& meta, const kube::NamespacedName& writer);
+  void note_secret(const kube::ObjectMeta& meta, const kube::NamespacedName& who);
+  void note_unwatched_secret(const kube::NamespacedName& secret, const std::string& type);
+  void note_missing_secret(const kube::NamespacedName& secret);
 
-  // Waits until every scope has been listed or refused. False when stopped before.
+  // Everybody looks again, with a live read of what no event would tell of.
+  void resync();
+
+  // Credentials are listed before Secrets, so that their names are known when the Secrets come by.
+  // False when stopped before.
+  [[nodiscard]] bool wait_until_credentials_listed(const std::string& scope, std::stop_token stop);
+  // Until every scope has been listed or refused. False when stopped before.
   [[nodiscard]] bool wait_until_filled(std::stop_token stop);
+  [[nodiscard]] bool filled() const;
 
   // Everything but the time and the live reads; empty when there is no such credential.
   [[nodiscard]] std::optional<Observation> observe(const kube::NamespacedName& credential) const;
 
-  [[nodiscard]] std::size_t credential_count() const;
+  [[nodiscard]] std::vector<CredentialPtr> credentials() const;
 
  private:
-  using CredentialPtr = std::shared_ptr<const api::SesSmtpCredential>;
   enum class Fill { kWaiting, kListed, kRefused };
   struct Scope {
     Fill credentials = Fill::kWaiting;
     Fill secrets = Fill::kWaiting;
+    std::uint64_t credential_lists = 0;  // begun
+  };
+  struct Held {
+    CredentialPtr credential;
+    std::uint64_t written = 0;  // the list that was the last to begin before we wrote this version
   };
 
   // With the mutex held; `concerned` gathers the credentials that the change is about.
-  void store_credential(api::SesSmtpCredential credential, std::set<kube::NamespacedName>& concerned);
+  enum class Origin : std::uint8_t { kList, kEvent, kWrite };
+  void store_credential(api::SesSmtpCredential credential, Origin origin,
+                        std::set<kube::NamespacedName>& concerned);
   void drop_credential(const kube::NamespacedName& key, std::set<kube::NamespacedName>& concerned);
-  bool store_secret(const kube::ObjectMeta& meta);  // true: news
+  void refer(const api::SesSmtpCredential& credential);
+  void unrefer(const api::SesSmtpCredential& old, const api::SesSmtpCredential* fresh,
+               std::set<kube::NamespacedName>& concerned);
   void collect_scope(const std::string& scope, std::set<kube::NamespacedName>& out) const;
   void collect_claimants(const kube::NamespacedName& target, std::set<kube::NamespacedName>& out) const;
   void collect_referrers(const kube::NamespacedName& secret, std::set<kube::NamespacedName>& out) const;
-  void wake(const std::set<kube::NamespacedName>& credentials) const;
-  [[nodiscard]] Fill secrets_of(const std::string& namespace_) const;
+  void wake(const std::set<kube::NamespacedName>& credentials, Wake wake = Wake::kChanged) const;
+  [[nodiscard]] bool filled_locked() const;
+  [[nodiscard]] const Scope& scope_of(const std::string& namespace_) const;
   [[nodiscard]] Sight sight_of(const kube::NamespacedName& secret) const;
   [[nodiscard]] Claims claims_of(const api::SesSmtpCredential& credential, const Sight& target) const;
 
@@ -76,10 +105,8 @@ class Cache {
   mutable std::mutex mutex_;
   std::condition_variable_any filled_;
   std::map<std::string, Scope> scopes_;
-  std::map<kube::NamespacedName, CredentialPtr> credentials_;
-  std::map<kube::NamespacedName, SecretRecord> secrets_;
-  std::map<kube::NamespacedName, std::set<std::string>> by_source_;  // Secret -> names of credentials
-  std::map<kube::NamespacedName, std::set<std::string>> by_target_;
+  std::map<kube::NamespacedName, Held> credentials_;
+  SecretStore secrets_;
 };
 
 }  // namespace sessmtp::operator_

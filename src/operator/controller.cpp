@@ -4,7 +4,6 @@
 #include <exception>
 #include <list>
 #include <mutex>
-#include <nlohmann/json.hpp>
 #include <thread>
 
 #include "api/names.h"
@@ -15,86 +14,18 @@
 #include "kube/reflector.h"
 #include "kube/work_queue.h"
 #include "operator/cache.h"
+#include "operator/readers.h"
 #include "operator/reconciler.h"
 
 namespace sessmtp::operator_ {
 namespace {
 
 using namespace std::chrono_literals;
-using nlohmann::json;
 
 // What the API server did not do it may do at any moment; rights, quotas and policies change by hand.
 constexpr auto kMaxRetry = 30s;
 constexpr auto kSlowRetry = 30s;
 constexpr auto kMaxSlowRetry = 300s;
-
-void skip(const json& object, const Error& error) {
-  const auto meta = kube::decode_meta(object);
-  log::error("object not understood, skipped", {{"namespace", meta ? meta->namespace_ : "?"},
-                                                {"name", meta ? meta->name : "?"},
-                                                {"error", error.message}});
-}
-
-// Decodes what can be decoded; an object that cannot affects no other.
-template <class T>
-std::vector<T> decode_all(const std::vector<json>& objects, Result<T> (*decode)(const json&)) {
-  std::vector<T> decoded;
-  decoded.reserve(objects.size());
-  for (const json& object : objects) {
-    if (auto value = decode(object)) {
-      decoded.push_back(std::move(*value));
-    } else {
-      skip(object, value.error());
-    }
-  }
-  return decoded;
-}
-
-template <class T, class Use>
-void decode_one(const json& object, Result<T> (*decode)(const json&), const Use& use) {
-  if (auto value = decode(object)) {
-    use(std::move(*value));
-  } else {
-    skip(object, value.error());
-  }
-}
-
-kube::Reflector::Handlers credential_handlers(Cache& cache, const std::string& scope) {
-  return {.replace =
-              [&cache, scope](const std::vector<json>& objects) {
-                cache.replace_credentials(scope, decode_all(objects, &api::decode_credential));
-              },
-          .put =
-              [&cache](const json& object) {
-                decode_one(object, &api::decode_credential, [&cache](api::SesSmtpCredential credential) {
-                  cache.put_credential(std::move(credential));
-                });
-              },
-          .remove =
-              [&cache](const json& object) {
-                decode_one(object, &kube::decode_meta,
-                           [&cache](const kube::ObjectMeta& meta) { cache.remove_credential(meta); });
-              },
-          .refused = [&cache, scope](const kube::ApiError&) { cache.refuse_credentials(scope); }};
-}
-
-kube::Reflector::Handlers secret_handlers(Cache& cache, const std::string& scope) {
-  return {.replace =
-              [&cache, scope](const std::vector<json>& objects) {
-                cache.replace_secrets(scope, decode_all(objects, &kube::decode_meta));
-              },
-          .put =
-              [&cache](const json& object) {
-                decode_one(object, &kube::decode_meta,
-                           [&cache](const kube::ObjectMeta& meta) { cache.put_secret(meta); });
-              },
-          .remove =
-              [&cache](const json& object) {
-                decode_one(object, &kube::decode_meta,
-                           [&cache](const kube::ObjectMeta& meta) { cache.remove_secret(meta); });
-              },
-          .refused = [&cache, scope](const kube::ApiError&) { cache.refuse_secrets(scope); }};
-}
 
 void read(kube::Reflector& reflector, std::stop_token stop) {
   while (!stop.stop_requested()) {
@@ -137,38 +68,49 @@ void work(kube::WorkQueue& queue, Reconciler& reconciler, std::stop_token intake
 
 }  // namespace
 
-void run_controller(kube::Client& client, const Clock& clock, const ControllerOptions& options,
-                    std::stop_token stop) {
+void run_controller(kube::Client& client, const Clock& clock, prometheus::Registry& metrics,
+                    const ControllerOptions& options, std::stop_token stop) {
   const std::vector<std::string> scopes =
       options.watch_namespaces.empty() ? std::vector<std::string>{""} : options.watch_namespaces;
   kube::WorkQueue queue(clock);
-  Cache cache(scopes, [&queue](const kube::NamespacedName& key) { queue.add(key); });
+  Cache cache(scopes, clock, [&queue](const kube::NamespacedName& key, Cache::Wake) { queue.add(key); });
   kube::EventRecorder events(client, clock, options.instance);
   Reconciler reconciler(client, cache, events, clock);
 
+  std::list<CredentialReader> credential_readers;
+  std::list<SecretReader> secret_readers;
   std::list<kube::Reflector> reflectors;
+  std::vector<std::jthread> threads;
   for (const std::string& scope : scopes) {
     reflectors.emplace_back(
-        client, clock,
-        kube::Reflector::Options{.path = api::credential_path(scope),
+        client, clock, metrics,
+        kube::Reflector::Options{.resource = std::string(api::kPlural),
+                                 .namespace_ = scope,
+                                 .path = api::credential_path(scope),
                                  .field_selector = {},
                                  .representation = kube::Representation::kFull,
-                                 .hint_when_missing = "install the CRD: kubectl apply -f crds/"},
-        credential_handlers(cache, scope));
-    reflectors.emplace_back(client, clock,
-                            kube::Reflector::Options{.path = api::secret_path(scope),
-                                                     .field_selector = {},
+                                 .hint_when_missing = "install the CRD: kubectl apply -f crds/",
+                                 .watch_timeout = options.watch_timeout},
+        credential_readers.emplace_back(cache, scope));
+    threads.emplace_back([&reflector = reflectors.back(), stop] { read(reflector, stop); });
+    reflectors.emplace_back(client, clock, metrics,
+                            kube::Reflector::Options{.resource = "secrets",
+                                                     .namespace_ = scope,
+                                                     .path = api::secret_path(scope),
+                                                     .field_selector = api::watched_types_selector(),
                                                      .representation = kube::Representation::kMetadataOnly,
-                                                     .hint_when_missing = {}},
-                            secret_handlers(cache, scope));
-  }
-  std::vector<std::jthread> readers;
-  for (kube::Reflector& reflector : reflectors) {
-    readers.emplace_back([&reflector, stop] { read(reflector, stop); });
+                                                     .hint_when_missing = {},
+                                                     .watch_timeout = options.watch_timeout},
+                            secret_readers.emplace_back(cache, scope));
+    threads.emplace_back([&cache, &scope, &reflector = reflectors.back(), stop] {
+      if (cache.wait_until_credentials_listed(scope, stop)) {
+        read(reflector, stop);
+      }
+    });
   }
 
   if (cache.wait_until_filled(stop)) {
-    log::info("ready", {{"credentials", cache.credential_count()}, {"workers", options.workers}});
+    log::info("ready", {{"credentials", cache.credentials().size()}, {"workers", options.workers}});
     std::stop_source calls;
     std::mutex mutex;
     std::condition_variable_any changed;

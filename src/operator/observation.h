@@ -31,13 +31,16 @@ enum class Presence : std::uint8_t {
   kUnknown,  // nobody has looked yet
   kAbsent,
   kKnown,
+  kUnwatched,  // it is of a type that the watch leaves out
   kForbidden,  // we may not list Secrets in this namespace
 };
 
 // A Secret as the metadata watch shows it.
 struct Sight {
   Presence presence = Presence::kUnknown;
-  SecretRecord record;  // when kKnown
+  SecretRecord record;                     // when kKnown
+  std::string type = {};                   // when kUnwatched
+  std::optional<SteadyTime> changed = {};  // when an event brought this version
 
   friend bool operator==(const Sight&, const Sight&) = default;
 };

@@ -9,6 +9,7 @@
 #include "api/source.h"
 #include "api/target.h"
 #include "base/text.h"
+#include "operator/ownership.h"
 #include "operator/write_failure.h"
 #include "ses/region.h"
 
@@ -37,125 +38,6 @@ SecretVersion version_of(const kube::Secret& secret) {
   return {.uid = secret.meta.uid, .resource_version = secret.meta.resource_version};
 }
 
-bool was_ready(const Status& status) {
-  const api::Condition* ready = find_condition(status.conditions, "Ready");
-  return ready != nullptr && ready->status == "True";
-}
-
-// The freshest thing known about the target: the live object if it was read, else the watch's view.
-std::optional<SecretRecord> target_record(const Observation& o) {
-  if (const kube::Secret* live = live_secret(o.live_target)) {
-    return record_of(live->meta);
-  }
-  if (std::holds_alternative<Missing>(o.live_target) || o.target.presence != Presence::kKnown) {
-    return std::nullopt;
-  }
-  return o.target.record;
-}
-
-enum class Ownership : std::uint8_t { kNone, kOurs, kFormerLife, kForeign };
-
-// The credential that the target says it belongs to, if it exists and names that target.
-const Claimant* living_owner(const Observation& o, const SecretRecord& target) {
-  const auto found = std::ranges::find(o.claims.claimants, target.owner_uid, &Claimant::uid);
-  return found == o.claims.claimants.end() ? nullptr : &*found;
-}
-
-Ownership ownership_of(const Observation& o, const std::optional<SecretRecord>& record) {
-  if (!record) {
-    return Ownership::kNone;
-  }
-  const SesSmtpCredential& credential = o.credential;
-  const bool ours_by_status =
-      credential.status.target && credential.status.target->uid == record->version.uid;
-  if (record->owner_uid == credential.meta.uid || ours_by_status) {
-    return Ownership::kOurs;
-  }
-  const bool owner_lives = living_owner(o, *record) != nullptr;
-  // Left by an object of our name that was deleted, or restored from a backup under a new uid.
-  if (record->managed && record->credential_name == credential.meta.name && !owner_lives) {
-    return Ownership::kFormerLife;
-  }
-  return Ownership::kForeign;
-}
-
-Problem source_not_found(const std::string& name) {
-  return {Reason::kSourceNotFound, "Secret " + in_quotes(name) + " not found; waiting for it to appear"};
-}
-
-Problem source_is_target(const std::string& name) {
-  return {Reason::kSourceIsTarget, "Secret " + in_quotes(name) +
-                                       " is itself written by ses-smtp-operator; name the Secret that holds "
-                                       "the IAM key"};
-}
-
-Problem lost_to(const std::string& rival, const std::string& target) {
-  return {Reason::kTargetConflict, "Secret " + in_quotes(target) + " is the target of SesSmtpCredential " +
-                                       in_quotes(rival) + "; choose another spec.target.name"};
-}
-
-// What metadata and claims say without any value being read.
-std::optional<Problem> judge_from_metadata(const Observation& o) {
-  const api::Spec& spec = o.credential.spec;
-  if (!o.claims.rival.empty()) {
-    return lost_to(o.claims.rival, spec.target_name);
-  }
-  if (o.source.presence == Presence::kForbidden) {
-    return Problem{Reason::kForbidden, "the operator may not list Secrets in namespace " +
-                                           in_quotes(o.credential.meta.namespace_) +
-                                           "; grant it the rights of deploy/rbac.yaml there"};
-  }
-  if (o.source.presence == Presence::kAbsent) {
-    return source_not_found(spec.source_name);
-  }
-  if (o.source.presence == Presence::kKnown && !o.source.record.owner_uid.empty()) {
-    return source_is_target(spec.source_name);
-  }
-  const auto record = target_record(o);
-  if (ownership_of(o, record) == Ownership::kForeign) {
-    if (const Claimant* owner = living_owner(o, *record)) {
-      return lost_to(owner->name, spec.target_name);
-    }
-    return Problem{Reason::kTargetConflict, "Secret " + in_quotes(spec.target_name) +
-                                                " exists and is not managed by this SesSmtpCredential; it is "
-                                                "left alone: delete it, or choose another spec.target.name"};
-  }
-  if (record && record->terminating) {
-    return Problem{Reason::kTargetTerminating, "Secret " + in_quotes(spec.target_name) +
-                                                   " is being deleted; it is made anew when it is gone"};
-  }
-  return std::nullopt;
-}
-
-// Whether spec and rendering are those that status speaks of.
-bool spec_is_observed(const SesSmtpCredential& credential) {
-  return credential.status.observed_generation == credential.meta.generation;
-}
-
-bool target_is_as_written(const Observation& o) {
-  return o.target.presence == Presence::kKnown && o.credential.status.target == o.target.record.version &&
-         o.credential.status.render_version == api::kRenderVersion;
-}
-
-// Nothing has changed since status was written, so nothing needs to be read.
-bool settled(const Observation& o) {
-  const Status& status = o.credential.status;
-  const bool source_is_observed =
-      o.source.presence == Presence::kKnown && status.source == o.source.record.version;
-  if (!spec_is_observed(o.credential) || !source_is_observed) {
-    return false;
-  }
-  const api::Condition* ready = find_condition(status.conditions, "Ready");
-  if (ready == nullptr) {
-    return false;
-  }
-  if (ready->status == "True") {
-    return target_is_as_written(o);
-  }
-  const auto reason = api::reason_from_string(ready->reason);
-  return reason && depends_on_source_only(*reason);
-}
-
 // One evaluation of plan(): what has been found out so far, step by step.
 class Planner {
  public:
@@ -181,6 +63,9 @@ class Planner {
     const kube::Secret* source = live_secret(o_.live_source);
     if (source == nullptr) {
       return {};  // settled
+    }
+    if (!api::is_watched_type(source->type)) {
+      return fail(source_is_unwatched(credential_.spec.source_name, source->type));
     }
     return with_source(*source);
   }
@@ -400,6 +285,7 @@ class Planner {
 
   Plan fail(const Problem& problem, Retry retry = Retry::kNo) {
     Status next = status_;
+    next.render_version = api::kRenderVersion;  // by whose rules this was judged
     if (source_version_) {
       next.source = source_version_;
     }
@@ -482,18 +368,6 @@ class Planner {
 };
 
 }  // namespace
-
-Needs needs(const Observation& o) {
-  if (o.credential.meta.terminating || judge_from_metadata(o) || settled(o)) {
-    return Needs::kNothing;
-  }
-  if (o.target.presence != Presence::kKnown) {
-    return Needs::kSource;
-  }
-  const bool only_source_is_new =
-      was_ready(o.credential.status) && spec_is_observed(o.credential) && target_is_as_written(o);
-  return only_source_is_new ? Needs::kSource : Needs::kSourceAndTarget;
-}
 
 Plan plan(const Observation& o) {
   return Planner(o).run();

@@ -16,17 +16,10 @@
 #include "api/ses_smtp_credential.h"
 #include "kube/events.h"
 #include "kube/secret.h"
+#include "operator/needs.h"
 #include "operator/observation.h"
 
 namespace sessmtp::operator_ {
-
-enum class Needs : std::uint8_t {
-  kNothing,          // metadata, claims and status decide alone; an unchanged world ends here
-  kSource,           // no target is known to exist, or only the source's version is new
-  kSourceAndTarget,  // everything else
-};
-
-[[nodiscard]] Needs needs(const Observation& observation);
 
 enum class Retry : std::uint8_t {
   kNo,       // a watch will wake us when something changes

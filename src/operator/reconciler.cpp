@@ -64,10 +64,10 @@ Reconciler::Outcome Reconciler::reconcile(const kube::NamespacedName& key, std::
 
   const Needs needed = needs(*observation);
   if (needed != Needs::kNothing) {
-    observation->live_source = read_secret(namespace_, credential.spec.source_name, stop);
+    observation->live_source = read_secret({namespace_, credential.spec.source_name}, key, stop);
   }
   if (needed == Needs::kSourceAndTarget) {
-    observation->live_target = read_secret(namespace_, credential.spec.target_name, stop);
+    observation->live_target = read_secret({namespace_, credential.spec.target_name}, key, stop);
   }
   Plan decided = plan(*observation);
   for (int round = 0; (decided.read_target || decided.write) && round < kMaxRounds; ++round) {
@@ -75,7 +75,7 @@ Reconciler::Outcome Reconciler::reconcile(const kube::NamespacedName& key, std::
       observation->written = write_secret(*decided.write, key, stop);
     } else {
       observation->written.reset();
-      observation->live_target = read_secret(namespace_, credential.spec.target_name, stop);
+      observation->live_target = read_secret({namespace_, credential.spec.target_name}, key, stop);
     }
     decided = plan(*observation);
   }
@@ -109,11 +109,12 @@ Reconciler::Outcome Reconciler::reconcile(const kube::NamespacedName& key, std::
   return outcome;
 }
 
-LiveRead Reconciler::read_secret(const std::string& namespace_, const std::string& name,
+LiveRead Reconciler::read_secret(const kube::NamespacedName& name, const kube::NamespacedName& reader,
                                  std::stop_token stop) {
-  const auto answer = client_.get(api::secret_path(namespace_, name), stop);
+  const auto answer = client_.get(api::secret_path(name.namespace_, name.name), stop);
   if (!answer) {
     if (answer.error().kind == kube::ApiErrorKind::kNotFound) {
+      cache_.note_missing_secret(name);
       return Missing{};
     }
     return answer.error();
@@ -123,8 +124,13 @@ LiveRead Reconciler::read_secret(const std::string& namespace_, const std::strin
     kube::ApiError error;
     error.message = secret.error().message;
     log::error("Secret not understood",
-               {{"namespace", namespace_}, {"name", name}, {"error", error.message}});
+               {{"namespace", name.namespace_}, {"name", name.name}, {"error", error.message}});
     return error;
+  }
+  if (api::is_watched_type(secret->type)) {
+    cache_.note_secret(secret->meta, reader);
+  } else {
+    cache_.note_unwatched_secret(name, secret->type);
   }
   return std::move(*secret);
 }
@@ -142,7 +148,7 @@ WriteAnswer Reconciler::write_secret(const kube::Secret& intent, const kube::Nam
     error.message = meta.error().message;
     return error;
   }
-  cache_.note_written_secret(*meta, writer);
+  cache_.note_secret(*meta, writer);
   return api::SecretVersion{.uid = meta->uid, .resource_version = meta->resource_version};
 }
 

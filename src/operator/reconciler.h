@@ -34,7 +34,7 @@ class Reconciler {
                                   unsigned failed_looks = 0);
 
  private:
-  [[nodiscard]] LiveRead read_secret(const std::string& namespace_, const std::string& name,
+  [[nodiscard]] LiveRead read_secret(const kube::NamespacedName& secret, const kube::NamespacedName& reader,
                                      std::stop_token stop);
   [[nodiscard]] WriteAnswer write_secret(const kube::Secret& intent, const kube::NamespacedName& writer,
                                          std::stop_token stop);

@@ -1,4 +1,5 @@
-// A watch: bytes cut anywhere into lines, lines into events, events into objects.
+// A watch or a list: bytes cut anywhere into lines, lines into events, events into objects.
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -9,6 +10,7 @@
 
 #include "api/ses_smtp_credential.h"
 #include "base/json.h"
+#include "kube/json_splitter.h"
 #include "kube/line_splitter.h"
 #include "kube/object.h"
 
@@ -27,6 +29,18 @@ std::vector<std::string> lines_of(std::string_view bytes, std::size_t piece) {
   return lines;
 }
 
+std::vector<std::string> objects_of(std::string_view member, std::string_view bytes, std::size_t piece) {
+  std::vector<std::string> objects;
+  sessmtp::kube::JsonSplitter splitter(
+      member, [&objects](std::string_view object) { objects.emplace_back(object); }, kMaxLine);
+  while (!bytes.empty()) {
+    splitter.feed(bytes.substr(0, piece));
+    bytes.remove_prefix(std::min(piece, bytes.size()));
+  }
+  objects.push_back(splitter.envelope());
+  return objects;
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -37,17 +51,19 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::size_t piece = 1U + data[0] % 64U;
   const std::string_view bytes(reinterpret_cast<const char*>(data) + 1, size - 1);
   const std::vector<std::string> lines = lines_of(bytes, piece);
-  if (lines != lines_of(bytes, bytes.size() + 1)) {
+  if (lines != lines_of(bytes, bytes.size() + 1) ||
+      objects_of("items", bytes, piece) != objects_of("items", bytes, bytes.size() + 1)) {
     std::abort();  // the cuts must not matter
   }
   for (const std::string& line : lines) {
-    const auto event = parse_json(line);
-    if (!event || !event->is_object() || !event->contains("object")) {
-      continue;
+    for (const std::string& object : objects_of("object", line, line.size() + 1)) {
+      (void)kube::parse_meta(object);
+      (void)kube::resource_version_of(object);
+      if (const auto parsed = kube::parse_object(object)) {
+        (void)api::decode_credential(*parsed);
+        (void)to_json_text(*parsed);
+      }
     }
-    (void)kube::decode_meta(event->at("object"));
-    (void)api::decode_credential(event->at("object"));
-    (void)to_json_text(*event);
   }
   return 0;
 }

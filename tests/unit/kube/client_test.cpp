@@ -62,14 +62,14 @@ TEST_F(ClientTest, QueryValuesAreEncoded) {
                      .field_selector = "type!=helm.sh/release.v1,a=ä b&c",
                      .limit = 1,
                      .representation = Representation::kFull},
-                    {});
+                    {}, [](std::string_view) {});
   (void)client.list("/api/v1/secrets",
                     {.resource_version = "5",
                      .continue_token = "a+/=",
                      .field_selector = {},
                      .limit = 0,
                      .representation = Representation::kFull},
-                    {});
+                    {}, [](std::string_view) {});
   EXPECT_THAT(transport_.targets(),
               ElementsAre("/api/v1/secrets?fieldSelector=type%21%3Dhelm.sh%2Frelease.v1%2Ca%3D%C3%A4%20b%26c"
                           "&resourceVersion=5&limit=1",

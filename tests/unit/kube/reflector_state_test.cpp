@@ -21,6 +21,11 @@ ReflectorState state(Action action, std::chrono::milliseconds wait, std::string 
   return {.action = action, .wait = wait, .resource_version = std::move(version), .failures = failures};
 }
 
+ReflectorState unpaged(ReflectorState state) {
+  state.paged = false;
+  return state;
+}
+
 ApiError error(ApiErrorKind kind, int status = 0) {
   ApiError result;
   result.kind = kind;
@@ -66,8 +71,15 @@ TEST(ReflectorState, EveryTransitionHasItsReason) {
        ListFailed{error(ApiErrorKind::kServerError, 500)}, state(Action::kList, 6400ms, "0", 4)},
       {"but not for ever", state(Action::kList, 30s, "0", 40),
        ListFailed{error(ApiErrorKind::kServerError, 500)}, state(Action::kList, 30s, "0", 41)},
-      {"a list that is too large for one answer is asked for in pages", kListing,
-       ListFailed{error(ApiErrorKind::kBadAnswer, 200)}, state(Action::kList, 800ms, "", 1)},
+      {"a list that is no list is asked for again", kListing,
+       ListFailed{error(ApiErrorKind::kBadAnswer, 200)}, state(Action::kList, 800ms, "0", 1)},
+      {"a list whose pages expire is asked for in one piece", state(Action::kList, 0ms, "", 0),
+       ListFailed{.error = error(ApiErrorKind::kGone, 410), .on_later_page = true},
+       unpaged(state(Action::kList, 0ms, "", 1))},
+      {"the next one in pages again", unpaged(state(Action::kList, 0ms, "", 1)), Listed{"7"},
+       state(Action::kWatch, 0ms, "7", 1)},
+      {"429 while listing waits as long as it is told to", kListing,
+       ListFailed{later(ApiErrorKind::kTooManyRequests, 9s)}, state(Action::kList, 9s, "0", 1)},
       {"a missing right is asked for again", kListing, ListFailed{error(ApiErrorKind::kForbidden, 403)},
        state(Action::kList, 800ms, "0", 1)},
       {"a missing CRD is waited for", kListing, ListFailed{error(ApiErrorKind::kNotFound, 404)},

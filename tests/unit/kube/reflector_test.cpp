@@ -5,11 +5,13 @@
 #include <nlohmann/json.hpp>
 
 #include "fake_clock.h"
+#include "kube/line_splitter.h"
 #include "scripted_transport.h"
 
 namespace sessmtp::kube {
 namespace {
 
+using namespace std::chrono_literals;
 using nlohmann::json;
 using testing::AllOf;
 using testing::ElementsAre;
@@ -41,38 +43,71 @@ Scripted watch(std::vector<std::string> pieces) {
 const std::string kExpired =
     R"({"kind":"Status","status":"Failure","reason":"Expired","message":"too old","code":410})";
 
+// Keeps what it is told, in words.
+class Handler final : public ReflectorHandler {
+ public:
+  void list_begins() override { names_.clear(); }
+  Result<void> listed(std::string_view object) override {
+    names_ += ' ' + name_of(object);
+    return {};
+  }
+  void list_ends() override { seen.push_back("replace" + names_); }
+  Result<void> put(std::string_view object) override {
+    if (name_of(object) == "bad") {
+      return fail(ErrorCode::kInvalidInput, "bad");
+    }
+    seen.push_back("put " + name_of(object));
+    return {};
+  }
+  Result<void> remove(std::string_view object) override {
+    seen.push_back("remove " + name_of(object));
+    return {};
+  }
+  void lost() override { seen.emplace_back("lost"); }
+  void refused(const ApiError& error) override { seen.push_back("refused " + error.summary()); }
+
+  std::vector<std::string> seen;
+
+ private:
+  static std::string name_of(std::string_view object) {
+    return json::parse(object).at("metadata").value("name", "");
+  }
+  std::string names_;
+};
+
 class ReflectorTest : public testing::Test {
  protected:
+  Reflector::Options options_{.resource = "secrets",
+                              .namespace_ = "",
+                              .path = "/api/v1/secrets",
+                              .field_selector = "",
+                              .representation = Representation::kMetadataOnly,
+                              .hint_when_missing = ""};
+
   // Runs the script to its end.
   void run() {
-    Reflector reflector(
-        client_, clock_,
-        {.path = "/api/v1/secrets",
-         .field_selector = "",
-         .representation = Representation::kMetadataOnly,
-         .hint_when_missing = ""},
-        {.replace =
-             [this](const std::vector<json>& objects) {
-               std::string names;
-               for (const json& each : objects) {
-                 names += ' ' + name_of(each);
-               }
-               seen_.push_back("replace" + names);
-             },
-         .put = [this](const json& each) { seen_.push_back("put " + name_of(each)); },
-         .remove = [this](const json& each) { seen_.push_back("remove " + name_of(each)); },
-         .refused = [this](const ApiError& error) { seen_.push_back("refused " + error.summary()); }});
+    Reflector reflector(client_, clock_, metrics_, options_, handler_);
     reflector.run(stop_.get_token());
   }
-  static std::string name_of(const json& each) { return each.at("metadata").at("name"); }
 
+  double bad_objects() {
+    for (const auto& family : metrics_.Collect()) {
+      if (family.name == "ses_smtp_watch_bad_objects_total") {
+        return family.metric.at(0).counter.value;
+      }
+    }
+    return -1;
+  }
+
+  Handler handler_;
+  std::vector<std::string>& seen_ = handler_.seen;
+  prometheus::Registry metrics_;
   std::stop_source stop_;
   ScriptedTransport transport_{stop_};
   FakeClock clock_;
   ClusterConfig config_;
   TokenSource tokens_{config_, clock_};
   Client client_{transport_, tokens_};
-  std::vector<std::string> seen_;
 };
 
 TEST_F(ReflectorTest, ListsFromTheWatchCacheThenWatchesFromTheListsVersion) {
@@ -101,11 +136,11 @@ TEST_F(ReflectorTest, PagesAreHandedOverAsOneListOfTheFirstPagesVersion) {
   EXPECT_THAT(transport_.targets()[2], HasSubstr("&resourceVersion=5"));
 }
 
-TEST_F(ReflectorTest, AListThatFailsOnItsSecondPageReplacesNothingAndBeginsAnewByQuorum) {
+TEST_F(ReflectorTest, AListWhosePagesExpireReplacesNothingAndIsAskedForInOnePiece) {
   transport_.then(list("5", {"a"}, "more")).then({.status = 410, .body = kExpired}).then(list("9", {"c"}));
   run();
   EXPECT_THAT(seen_, ElementsAre("replace c"));
-  EXPECT_EQ(transport_.targets()[2], "/api/v1/secrets?limit=500");
+  EXPECT_EQ(transport_.targets()[2], "/api/v1/secrets");
 }
 
 TEST_F(ReflectorTest, EventsAreHandedOverHoweverTheyAreCut) {
@@ -164,49 +199,78 @@ TEST_F(ReflectorTest, WhatIsNotUnderstoodIsSkippedAndTheRestIsNot) {
                    std::string(5000, '[') + "\n", event("ADDED", object("a", "6"))}));
   run();
   EXPECT_THAT(seen_, ElementsAre("replace", "put a"));
+  EXPECT_EQ(bad_objects(), 9);
   EXPECT_THAT(transport_.targets()[2], HasSubstr("&resourceVersion=6"));
+}
+
+TEST_F(ReflectorTest, ABadObjectIsCountedAndSkipped) {
+  transport_.then(list("5", {}))
+      .then(watch({event("ADDED", object("bad", "6")), event("ADDED", object("good", "7"))}));
+  run();
+  EXPECT_THAT(seen_, ElementsAre("replace", "put good"));
+  EXPECT_EQ(bad_objects(), 1);
+}
+
+TEST_F(ReflectorTest, AnObjectTooLongToBeReadIsSaidToBeLost) {
+  transport_.then(list("5", {}))
+      .then(watch({std::string(LineSplitter::kMaxLine + 1, 'x'), "\n", event("ADDED", object("a", "6"))}));
+  run();
+  EXPECT_THAT(seen_, ElementsAre("replace", "lost", "put a"));
+  EXPECT_EQ(bad_objects(), 1);
+}
+
+TEST_F(ReflectorTest, AnObjectOfAListTooLongToBeReadIsLostOnceTheListIsThere) {
+  Scripted answer = list("5", {"a", "b"});
+  answer.body.insert(answer.body.find("},{") + 2,
+                     R"({"x":")" + std::string(LineSplitter::kMaxLine, 'x') + R"("},)");
+  transport_.then(answer);
+  run();
+  EXPECT_THAT(seen_, ElementsAre("replace a b", "lost"));
+}
+
+TEST_F(ReflectorTest, AWatchIsAskedForOnceToTwiceTheTimeGiven) {
+  options_.watch_timeout = 40s;
+  transport_.then(list("5", {}));
+  run();
+  const std::string target = transport_.targets()[1];
+  const int seconds = std::stoi(target.substr(target.find("timeoutSeconds=") + 15));
+  EXPECT_GE(seconds, 40);
+  EXPECT_LE(seconds, 80);
+}
+
+TEST_F(ReflectorTest, ProgressTellsOfTheLastWordOfTheApiServer) {
+  Reflector reflector(client_, clock_, metrics_, options_, handler_);
+  transport_.then({.status = 403, .meanwhile = [this] { clock_.advance(5s); }})
+      .then({.failure = TransportFailure::kUnreachable, .meanwhile = [this] {
+               clock_.advance(7s);
+               stop_.request_stop();
+             }});
+  reflector.run(stop_.get_token());
+  EXPECT_EQ(reflector.progress().heard, 7s) << "a refusal is an answer, silence is none";
 }
 
 TEST_F(ReflectorTest, AMissingRightIsReported) {
   // Asks for a stop when it is asked for the second time, so that nobody waits for the backoff.
-  transport_.then({.status = 403,
-                   .body = R"({"kind":"Status","reason":"Forbidden","message":"no","code":403})",
-                   .meanwhile = nullptr});
-  seen_.clear();
-  Reflector reflector(client_, clock_,
-                      {.path = "/api/v1/secrets",
-                       .field_selector = "",
-                       .representation = Representation::kFull,
-                       .hint_when_missing = ""},
-                      {.replace = [](const std::vector<json>&) {},
-                       .put = [](const json&) {},
-                       .remove = [](const json&) {},
-                       .refused =
-                           [this](const ApiError& error) {
-                             seen_.push_back("refused " + error.summary());
-                             stop_.request_stop();
-                           }});
-  reflector.run(stop_.get_token());
+  transport_
+      .then({.status = 403, .body = R"({"kind":"Status","reason":"Forbidden","message":"no","code":403})"})
+      .then({.failure = TransportFailure::kCancelled, .meanwhile = [this] { stop_.request_stop(); }});
+  run();
   EXPECT_THAT(seen_, ElementsAre("refused HTTP 403 Forbidden"));
 }
 
 TEST_F(ReflectorTest, AnAnswerThatIsNoListReplacesNothing) {
-  for (const char* body :
-       {"{}", R"({"items":7,"metadata":{"resourceVersion":"5"}})", R"({"items":[]})", "[]", "x"}) {
+  for (const char* body : {"{}", R"({"items":7,"metadata":{"resourceVersion":"5"}})", R"({"items":[]})", "[]",
+                           "x", R"({"items":[7],"metadata":{"resourceVersion":"5"}})",
+                           R"({"items":[{"metadata":{"name":"a"}}],"metadata":{"resourceVersion":"5"}})"
+                           "x",
+                           R"({"metadata":{"resourceVersion":"5"},"items":[{"metadata":{"name":"a"}})"}) {
     std::stop_source stop;
     ScriptedTransport transport{stop};
     Client client{transport, tokens_};
     transport.then({.body = body, .meanwhile = [&stop] { stop.request_stop(); }});
-    Reflector reflector(client, clock_,
-                        {.path = "/api/v1/secrets",
-                         .field_selector = "",
-                         .representation = Representation::kFull,
-                         .hint_when_missing = ""},
-                        {.replace = [body](const std::vector<json>&) { ADD_FAILURE() << body; },
-                         .put = {},
-                         .remove = {},
-                         .refused = {}});
+    Reflector reflector(client, clock_, metrics_, options_, handler_);
     reflector.run(stop.get_token());
+    EXPECT_THAT(seen_, testing::IsEmpty()) << body;
   }
 }
 

@@ -13,7 +13,8 @@
 
 namespace sessmtp::kube {
 
-// One answer: a failure, or a status with a body. Of a stream, the pieces come before the end.
+// One answer: a failure, or a status with a body. A stream brings the pieces before it ends, or the body
+// in one piece.
 struct Scripted {
   int status = 200;
   std::string body = "{}";
@@ -43,7 +44,7 @@ class ScriptedTransport final : public Transport {
                                           const OnBytes& on_bytes) override {
     const Scripted answer = next(request);
     if (answer.status == 200) {
-      for (const std::string& piece : answer.pieces) {
+      for (const std::string& piece : answer.pieces.empty() ? std::vector{answer.body} : answer.pieces) {
         on_bytes(piece);
       }
     }

@@ -4,6 +4,7 @@
 
 #include <thread>
 
+#include "../kube/fake_clock.h"
 #include "api/names.h"
 
 namespace sessmtp::operator_ {
@@ -49,6 +50,14 @@ kube::ObjectMeta secret(const std::string& name, int version = 10, const std::st
   return meta;
 }
 
+void list_secrets(Cache& cache, const std::string& scope, const std::vector<kube::ObjectMeta>& secrets) {
+  cache.begin_secret_list(scope);
+  for (const kube::ObjectMeta& meta : secrets) {
+    cache.listed_secret(scope, meta);
+  }
+  cache.end_secret_list(scope);
+}
+
 class CacheTest : public testing::Test {
  protected:
   // What was enqueued since the last call, as "name" or "namespace/name" outside of shop; each once.
@@ -70,7 +79,8 @@ class CacheTest : public testing::Test {
   }
 
   std::vector<kube::NamespacedName> queue_;
-  Cache cache_{{""}, [this](const kube::NamespacedName& key) { queue_.push_back(key); }};
+  FakeClock clock_;
+  Cache cache_{{""}, clock_, [this](const kube::NamespacedName& key, Cache::Wake) { queue_.push_back(key); }};
 
   void fill(const std::vector<Named>& credentials, const std::vector<kube::ObjectMeta>& secrets) {
     std::vector<api::SesSmtpCredential> list;
@@ -78,7 +88,7 @@ class CacheTest : public testing::Test {
       list.push_back(credential(n));
     }
     cache_.replace_credentials("", std::move(list));
-    cache_.replace_secrets("", secrets);
+    list_secrets(cache_, "", secrets);
     queue_.clear();
   }
 };
@@ -167,15 +177,15 @@ TEST_F(CacheTest, AListWakesEverybodyItIsAboutAndThoseThatAreGone) {
   list.push_back(credential({.name = "c", .target = "t"}));
   cache_.replace_credentials("", std::move(list));
   EXPECT_THAT(woken(), ElementsAre("a", "b", "c"));
-  EXPECT_EQ(cache_.credential_count(), 1U);
+  EXPECT_EQ(cache_.credentials().size(), 1U);
 
-  cache_.replace_secrets("", {secret("unrelated")});
+  list_secrets(cache_, "", {secret("unrelated")});
   EXPECT_THAT(woken(), ElementsAre("c"));
 }
 
 TEST_F(CacheTest, ASecretMissingFromTheListIsGone) {
   fill({{.name = "mail"}}, {secret("iam")});
-  cache_.replace_secrets("", {});
+  list_secrets(cache_, "", {});
   EXPECT_EQ(cache_.observe({"shop", "mail"})->source.presence, Presence::kAbsent);
 }
 
@@ -192,12 +202,138 @@ TEST_F(CacheTest, AnOlderOrEqualVersionOfASecretIsNoNews) {
   EXPECT_EQ(source_version(cache_, "mail"), "s@1000");
 }
 
-TEST_F(CacheTest, ASecretOfAnotherUidReplacesWhateverItsVersion) {
-  fill({{.name = "mail"}}, {secret("iam", 100, "first")});
-  cache_.put_secret(secret("iam", 50, "second"));
-  EXPECT_THAT(woken(), ElementsAre("mail"));
-  EXPECT_EQ(source_version(cache_, "mail"), "second@50");
+TEST_F(CacheTest, ALateEventOfAnEarlierSecretDoesNotReplaceTheOneThatWasReadLive) {
+  fill({{.name = "mail"}}, {});
+  cache_.note_secret(secret("iam", 100, "second"), {"shop", "mail"});
+  cache_.put_secret(secret("iam", 50, "first"));
+  cache_.remove_secret(secret("iam", 60, "first"));
+  EXPECT_THAT(woken(), IsEmpty());
+  EXPECT_EQ(source_version(cache_, "mail"), "second@100");
 }
+
+TEST_F(CacheTest, AListCountsWhateverItsVersions) {
+  fill({{.name = "mail", .version = 100}}, {secret("iam", 100, "s")});
+  cache_.begin_credential_list("");
+  cache_.replace_credentials("", {credential({.name = "mail", .source = "old", .version = 40})});
+  EXPECT_EQ(cache_.observe({"shop", "mail"})->credential.spec.source_name, "old") << "etcd was restored";
+  cache_.replace_credentials("", {credential({.name = "mail", .version = 41})});
+  list_secrets(cache_, "", {secret("iam", 30, "s")});
+  EXPECT_EQ(source_version(cache_, "mail"), "s@30");
+}
+
+TEST_F(CacheTest, WhatWeWroteDuringAListIsNewerThanTheList) {
+  fill({{.name = "mail", .version = 10}}, {secret("iam", 10), secret("mail", 10, "t")});
+  cache_.begin_credential_list("");
+  cache_.begin_secret_list("");
+  cache_.listed_secret("", secret("mail", 10, "t"));
+  cache_.note_secret(secret("mail", 20, "t"), {"shop", "mail"});
+  cache_.note_written_credential(credential({.name = "mail", .version = 21, .status_target = "t"}));
+  cache_.end_secret_list("");
+  cache_.replace_credentials("", {credential({.name = "mail", .version = 10})});
+  EXPECT_EQ(cache_.observe({"shop", "mail"})->target.record.version.resource_version, "20");
+  EXPECT_EQ(cache_.observe({"shop", "mail"})->credential.meta.resource_version, "21");
+  EXPECT_EQ(cache_.observe({"shop", "mail"})->source.presence, Presence::kAbsent)
+      << "the list did not bring it";
+}
+
+// ---- names that are known, absent or unknown --------------------------------------------------------------
+
+TEST_F(CacheTest, ANameThatALaterCredentialBringsIsUnknownAndNotAbsent) {
+  fill({{.name = "mail"}}, {secret("iam"), secret("other")});
+  cache_.put_credential(credential({.name = "news", .source = "other"}));
+  EXPECT_EQ(cache_.observe({"shop", "news"})->source.presence, Presence::kUnknown)
+      << "when it came by, nobody asked for it";
+  cache_.put_secret(secret("other", 11));
+  EXPECT_EQ(cache_.observe({"shop", "news"})->source.presence, Presence::kKnown);
+}
+
+TEST_F(CacheTest, AListThatBeganBeforeTheNameWasKnownDoesNotMakeItAbsent) {
+  fill({{.name = "mail"}}, {});
+  cache_.begin_secret_list("");
+  cache_.listed_secret("", secret("other"));
+  cache_.put_credential(credential({.name = "news", .source = "other"}));
+  cache_.end_secret_list("");
+  EXPECT_EQ(cache_.observe({"shop", "news"})->source.presence, Presence::kUnknown);
+  list_secrets(cache_, "", {});
+  EXPECT_EQ(cache_.observe({"shop", "news"})->source.presence, Presence::kAbsent);
+}
+
+TEST_F(CacheTest, ALiveReadTellsWhatTheWatchCannot) {
+  fill({}, {});
+  cache_.put_credential(credential({.name = "mail"}));
+  woken();
+  cache_.note_secret(secret("iam", 10), {"shop", "mail"});
+  cache_.note_missing_secret({"shop", "mail"});
+  EXPECT_THAT(woken(), IsEmpty()) << "who asked knows";
+  EXPECT_EQ(source_version(cache_, "mail"), "s@10");
+  EXPECT_EQ(cache_.observe({"shop", "mail"})->target.presence, Presence::kAbsent);
+}
+
+TEST_F(CacheTest, ALiveReadThatFindsNothingIsOlderThanWhatTheWatchBroughtMeanwhile) {
+  fill({}, {});
+  cache_.put_credential(credential({.name = "mail"}));
+  cache_.put_secret(secret("iam", 10));
+  cache_.note_missing_secret({"shop", "iam"});
+  EXPECT_EQ(source_version(cache_, "mail"), "s@10");
+}
+
+TEST_F(CacheTest, ALiveReadThatIsNewsToOthersWakesThem) {
+  fill({{.name = "a"}, {.name = "b"}}, {secret("iam", 10)});
+  cache_.note_secret(secret("iam", 11), {"shop", "a"});
+  EXPECT_THAT(woken(), ElementsAre("b"));
+}
+
+TEST_F(CacheTest, ASecretThatNoCredentialNamesIsNotRemembered) {
+  fill({{.name = "mail"}}, {secret("iam")});
+  cache_.put_secret(secret("other", 11));
+  cache_.put_credential(credential({.name = "mail", .source = "other", .version = 12, .generation = 2}));
+  EXPECT_EQ(cache_.observe({"shop", "mail"})->source.presence, Presence::kUnknown);
+  cache_.put_credential(credential({.name = "mail", .version = 13, .generation = 3}));
+  EXPECT_EQ(cache_.observe({"shop", "mail"})->source.presence, Presence::kUnknown)
+      << "it went with the last reference to it";
+}
+
+TEST_F(CacheTest, ANewStatusForgetsNothing) {
+  fill({{.name = "mail"}}, {secret("iam"), secret("mail", 10, "t")});
+  cache_.note_written_credential(credential({.name = "mail", .version = 11, .status_target = "t"}));
+  cache_.put_credential(credential({.name = "mail", .version = 12, .status_target = "t"}));
+  EXPECT_EQ(cache_.observe({"shop", "mail"})->source.presence, Presence::kKnown);
+  EXPECT_EQ(cache_.observe({"shop", "mail"})->target.presence, Presence::kKnown);
+}
+
+TEST_F(CacheTest, ASecretOfATypeThatIsNotWatchedIsLookedAtAgainByResyncOnly) {
+  fill({{.name = "mail"}}, {});
+  cache_.note_unwatched_secret({"shop", "iam"}, "helm.sh/release.v1");
+  EXPECT_EQ(cache_.observe({"shop", "mail"})->source.presence, Presence::kUnwatched);
+  EXPECT_EQ(cache_.observe({"shop", "mail"})->source.type, "helm.sh/release.v1");
+  cache_.resync();
+  EXPECT_THAT(woken(), ElementsAre("mail"));
+  EXPECT_EQ(cache_.observe({"shop", "mail"})->source.presence, Presence::kUnknown);
+}
+
+TEST_F(CacheTest, AResyncDoubtsOnlyWhatNoEventWouldTell) {
+  fill({{.name = "mail"}}, {secret("iam")});
+  cache_.resync();
+  EXPECT_THAT(woken(), ElementsAre("mail"));
+  EXPECT_EQ(source_version(cache_, "mail"), "s@10");
+}
+
+TEST_F(CacheTest, AfterALostEventNothingIsKnown) {
+  fill({{.name = "mail"}}, {secret("iam")});
+  cache_.lost_secrets("");
+  EXPECT_THAT(woken(), ElementsAre("mail"));
+  EXPECT_EQ(cache_.observe({"shop", "mail"})->source.presence, Presence::kUnknown);
+}
+
+TEST_F(CacheTest, TheTimeOfAnEventIsKept) {
+  fill({{.name = "mail"}}, {secret("iam")});
+  EXPECT_EQ(cache_.observe({"shop", "mail"})->source.changed, std::nullopt) << "nobody knows when";
+  clock_.advance(5s);
+  cache_.put_secret(secret("iam", 11));
+  EXPECT_EQ(cache_.observe({"shop", "mail"})->source.changed, clock_.steady());
+}
+
+// ---- versions of credentials ----------------------------------------------------------------------------
 
 TEST_F(CacheTest, TheEndOfAnEarlierSecretDoesNotEndTheOneThatReplacedIt) {
   fill({{.name = "mail"}}, {secret("iam", 100, "second")});
@@ -248,7 +384,7 @@ TEST_F(CacheTest, OurOwnWritesBringNoDeletedCredentialBack) {
   fill({{.name = "mail", .uid = "second"}}, {});
   cache_.note_written_credential(credential({.name = "gone", .version = 11}));
   cache_.note_written_credential(credential({.name = "mail", .uid = "first", .version = 11}));
-  EXPECT_EQ(cache_.credential_count(), 1U);
+  EXPECT_EQ(cache_.credentials().size(), 1U);
   EXPECT_EQ(cache_.observe({"shop", "mail"})->credential.meta.uid, "second");
 }
 
@@ -261,7 +397,7 @@ TEST_F(CacheTest, AnAnswerOlderThanWhatTheWatchBroughtIsIgnored) {
 TEST_F(CacheTest, OurOwnTargetIsKnownAtOnceAndWakesOnlyOthers) {
   fill({{.name = "mail"}, {.name = "reads", .source = "mail"}, {.name = "rival", .target = "mail"}},
        {secret("iam")});
-  cache_.note_written_secret(secret("mail", 20, "t"), {"shop", "mail"});
+  cache_.note_secret(secret("mail", 20, "t"), {"shop", "mail"});
   EXPECT_THAT(woken(), ElementsAre("reads", "rival"));
   EXPECT_EQ(cache_.observe({"shop", "mail"})->target.record.version.resource_version, "20");
   cache_.put_secret(secret("mail", 20, "t"));
@@ -292,10 +428,10 @@ TEST_F(CacheTest, TheSameTargetNameInAnotherNamespaceIsNoClaim) {
 // ---- scopes ---------------------------------------------------------------------------------------------
 
 TEST_F(CacheTest, IsFilledWhenEveryScopeIsListedOrRefused) {
-  Cache cache({"shop", "blog"}, [](const kube::NamespacedName&) {});
+  Cache cache({"shop", "blog"}, clock_, [](const kube::NamespacedName&, Cache::Wake) {});
   std::jthread feeder([&cache] {
     cache.replace_credentials("shop", {});
-    cache.replace_secrets("shop", {});
+    list_secrets(cache, "shop", {});
     cache.refuse_secrets("blog");
     cache.refuse_credentials("blog");
   });
@@ -303,18 +439,19 @@ TEST_F(CacheTest, IsFilledWhenEveryScopeIsListedOrRefused) {
 }
 
 TEST_F(CacheTest, WaitingToBeFilledEndsWhenAskedToStop) {
-  Cache cache({"shop"}, [](const kube::NamespacedName&) {});
+  Cache cache({"shop"}, clock_, [](const kube::NamespacedName&, Cache::Wake) {});
   std::stop_source stop;
   stop.request_stop();
   EXPECT_FALSE(cache.wait_until_filled(stop.get_token()));
 }
 
 TEST_F(CacheTest, AScopeWithoutTheRightToListSecretsIsForbiddenAndOthersAreNot) {
-  Cache cache({"shop", "blog"}, [this](const kube::NamespacedName& key) { queue_.push_back(key); });
+  Cache cache({"shop", "blog"}, clock_,
+              [this](const kube::NamespacedName& key, Cache::Wake) { queue_.push_back(key); });
   cache.put_credential(credential({.name = "mail"}));
   cache.put_credential(credential({.name = "news", .namespace_ = "blog"}));
-  cache.replace_secrets("shop", {secret("iam")});
-  cache.replace_secrets("blog", {secret("iam", 10, "s", "blog")});
+  list_secrets(cache, "shop", {secret("iam")});
+  list_secrets(cache, "blog", {secret("iam", 10, "s", "blog")});
   woken();
   cache.refuse_secrets("blog");
   EXPECT_THAT(woken(), ElementsAre("blog/news"));
@@ -322,25 +459,25 @@ TEST_F(CacheTest, AScopeWithoutTheRightToListSecretsIsForbiddenAndOthersAreNot) 
   EXPECT_EQ(cache.observe({"blog", "news"})->source.presence, Presence::kForbidden);
   cache.refuse_secrets("blog");
   EXPECT_THAT(woken(), IsEmpty()) << "nothing new";
-  cache.replace_secrets("blog", {secret("iam", 10, "s", "blog")});
+  list_secrets(cache, "blog", {secret("iam", 10, "s", "blog")});
   EXPECT_THAT(woken(), ElementsAre("blog/news"));
   EXPECT_EQ(cache.observe({"blog", "news"})->source.presence, Presence::kKnown);
 }
 
 TEST_F(CacheTest, AListOfOneScopeLeavesTheOthersAlone) {
-  Cache cache({"shop", "blog"}, [](const kube::NamespacedName&) {});
+  Cache cache({"shop", "blog"}, clock_, [](const kube::NamespacedName&, Cache::Wake) {});
   cache.put_credential(credential({.name = "mail"}));
-  cache.replace_secrets("shop", {secret("iam")});
-  cache.replace_secrets("blog", {});
+  list_secrets(cache, "shop", {secret("iam")});
+  list_secrets(cache, "blog", {});
   cache.replace_credentials("blog", {});
-  EXPECT_EQ(cache.credential_count(), 1U);
+  EXPECT_EQ(cache.credentials().size(), 1U);
   EXPECT_EQ(cache.observe({"shop", "mail"})->source.presence, Presence::kKnown);
 }
 
 TEST_F(CacheTest, WithoutTheRightToListCredentialsWhatWasKnownIsForgotten) {
   fill({{.name = "mail"}}, {secret("iam")});
   cache_.refuse_credentials("");
-  EXPECT_EQ(cache_.credential_count(), 0U) << "a deleted one would be written for, for ever";
+  EXPECT_EQ(cache_.credentials().size(), 0U) << "a deleted one would be written for, for ever";
   woken();
   cache_.put_secret(secret("iam", 11));
   EXPECT_THAT(woken(), IsEmpty());

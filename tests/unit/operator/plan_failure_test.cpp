@@ -1,6 +1,7 @@
 // Rows 7, 8, 42 of the behaviour matrix: what cannot work leaves the last good target and says why.
 #include <gmock/gmock.h>
 
+#include "api/names.h"
 #include "api/reason.h"
 #include "base/base64.h"
 #include "operator/write_failure.h"
@@ -269,6 +270,15 @@ TEST(WriteRefused, ByAServerInTroubleForLongIsToldInStatusAndTriedAgain) {
     EXPECT_EQ(world.says(), "Ready=True Synced");
     EXPECT_THAT(world.data(), Optional(target_data(kKey)));
   }
+}
+
+TEST(Upgrade, ABadSourceIsJudgedAnewByTheNewRules) {
+  World world;
+  world.source(without(kGood, "region")).credential().reconcile();
+  EXPECT_TRUE(world.reconcile().quiet());
+  world.api.edit(api::credential_path("shop", "mail"), [](json& o) { o["status"]["renderVersion"] = 0; });
+  EXPECT_THAT(world.reconcile().reads, ElementsAre("iam"));
+  EXPECT_TRUE(world.reconcile().quiet());
 }
 
 TEST(ConditionTimes, MoveOnlyWhenTheStatusOfTheConditionDoes) {

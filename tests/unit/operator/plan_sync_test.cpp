@@ -97,12 +97,33 @@ TEST(Sync, AnAbsentSourceIsWaitedFor) {
   World world;
   const Turn turn = world.credential().reconcile();
   EXPECT_EQ(world.says(), "Ready=False SourceNotFound, Reconciling=True SourceNotFound");
-  EXPECT_THAT(turn.reads, IsEmpty());
+  EXPECT_THAT(turn.reads, ElementsAre("iam")) << "it may be there, of a type that is not watched";
   EXPECT_THAT(turn.events, IsEmpty());
   EXPECT_EQ(world.data(), std::nullopt);
+  EXPECT_TRUE(world.reconcile().quiet()) << "nobody looks a second time";
 
   EXPECT_THAT(world.source(kKey).reconcile().events, ElementsAre("Synced"));
   EXPECT_THAT(world.data(), Optional(target_data(kKey)));
+}
+
+TEST(Sync, ASourceOfATypeThatIsNotWatchedIsNotFoundAndTheTypeIsNamed) {
+  World world;
+  world.source(kKey).credential();
+  world.edit("iam", [](json& secret) { secret["type"] = "helm.sh/release.v1"; });
+  world.reconcile();
+  EXPECT_EQ(world.says(), "Ready=False SourceNotFound, Reconciling=True SourceNotFound");
+  EXPECT_THAT(world.message(), HasSubstr("\"helm.sh/release.v1\""));
+  EXPECT_EQ(world.data(), std::nullopt);
+  EXPECT_TRUE(world.reconcile().quiet());
+}
+
+TEST(Sync, ATargetNameHeldByASecretThatIsNotWatchedIsAConflict) {
+  World world;
+  world.source(kKey).secret("mail", {{"release", "x"}}).credential();
+  world.edit("mail", [](json& secret) { secret["type"] = "helm.sh/release.v1"; });
+  world.reconcile();
+  EXPECT_THAT(world.says(), HasSubstr("Ready=False TargetConflict"));
+  EXPECT_EQ(world.data(), (Data{{"release", "x"}}));
 }
 
 TEST(Sync, ASourceThatVanishesBeforeItIsReadIsAbsent) {

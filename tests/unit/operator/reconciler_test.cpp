@@ -84,16 +84,7 @@ class ReconcilerTest : public testing::Test {
  protected:
   // What the watches bring.
   void watch() {
-    std::vector<api::SesSmtpCredential> credentials;
-    for (const json& object : world.api.all(api::credential_path("shop"))) {
-      credentials.push_back(api::decode_credential(object).value());
-    }
-    cache.replace_credentials("", std::move(credentials));
-    std::vector<kube::ObjectMeta> secrets;
-    for (const json& object : world.api.all(api::secret_path("shop"))) {
-      secrets.push_back(kube::decode_meta(object).value());
-    }
-    cache.replace_secrets("", secrets);
+    world.show(cache);
     queue.clear();
   }
   Reconciler::Outcome reconcile() {
@@ -114,7 +105,8 @@ class ReconcilerTest : public testing::Test {
   kube::TokenSource tokens{config, world.clock};
   kube::Client client{server, tokens};
   std::vector<kube::NamespacedName> queue;
-  Cache cache{{""}, [this](const kube::NamespacedName& key) { queue.push_back(key); }};
+  Cache cache{
+      {""}, world.clock, [this](const kube::NamespacedName& key, Cache::Wake) { queue.push_back(key); }};
   Events events;
   Reconciler reconciler{client, cache, events, world.clock};
 };

@@ -176,22 +176,29 @@ WriteAnswer World::write(const kube::Secret& intent, Turn& turn) {
   return api::SecretVersion{.uid = meta.uid, .resource_version = meta.resource_version};
 }
 
-Turn World::reconcile(const std::string& name) {
-  Cache cache({""}, [](const kube::NamespacedName&) {});
+void World::show(Cache& cache) const {
   std::vector<api::SesSmtpCredential> credentials;
   for (const json& object : api.all(api::credential_path("shop"))) {
     credentials.push_back(api::decode_credential(object).value());
   }
+  cache.begin_credential_list("");
   cache.replace_credentials("", std::move(credentials));
-  std::vector<kube::ObjectMeta> secrets;
-  for (const json& object : api.all(api::secret_path("shop"))) {
-    secrets.push_back(kube::decode_meta(object).value());
-  }
   if (may_not_list_secrets) {
     cache.refuse_secrets("");
   } else {
-    cache.replace_secrets("", secrets);
+    cache.begin_secret_list("");
+    for (const json& object : api.all(api::secret_path("shop"))) {
+      if (api::is_watched_type(object.value("type", "Opaque"))) {
+        cache.listed_secret("", kube::decode_meta(object).value());
+      }
+    }
+    cache.end_secret_list("");
   }
+}
+
+Turn World::reconcile(const std::string& name) {
+  Cache cache({""}, clock, [](const kube::NamespacedName&, Cache::Wake) {});
+  show(cache);
 
   Turn turn;
   auto observation = cache.observe({"shop", name});

@@ -17,6 +17,7 @@
 
 #include "../kube/fake_clock.h"
 #include "fake_api.h"
+#include "operator/cache.h"
 #include "operator/plan.h"
 
 namespace sessmtp::operator_ {
@@ -78,6 +79,8 @@ class World {
   World& later(std::chrono::microseconds by);
 
   Turn reconcile(const std::string& name = "mail");
+  // Lists everything into it, as the reflectors do.
+  void show(Cache& cache) const;
 
   [[nodiscard]] json secret_object(const std::string& name) const;  // null: there is none
   [[nodiscard]] std::optional<Data> data(const std::string& secret = "mail") const;

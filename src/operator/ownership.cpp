@@ -1,0 +1,39 @@
+#include "operator/ownership.h"
+
+#include <algorithm>
+
+namespace sessmtp::operator_ {
+
+std::optional<SecretRecord> target_record(const Observation& o) {
+  if (const auto* live = std::get_if<kube::Secret>(&o.live_target)) {
+    return record_of(live->meta);
+  }
+  if (std::holds_alternative<Missing>(o.live_target) || o.target.presence != Presence::kKnown) {
+    return std::nullopt;
+  }
+  return o.target.record;
+}
+
+const Claimant* living_owner(const Observation& o, const SecretRecord& target) {
+  const auto found = std::ranges::find(o.claims.claimants, target.owner_uid, &Claimant::uid);
+  return found == o.claims.claimants.end() ? nullptr : &*found;
+}
+
+Ownership ownership_of(const Observation& o, const std::optional<SecretRecord>& record) {
+  if (!record) {
+    return Ownership::kNone;
+  }
+  const api::SesSmtpCredential& credential = o.credential;
+  const bool ours_by_status =
+      credential.status.target && credential.status.target->uid == record->version.uid;
+  if (record->owner_uid == credential.meta.uid || ours_by_status) {
+    return Ownership::kOurs;
+  }
+  const bool owner_lives = living_owner(o, *record) != nullptr;
+  if (record->managed && record->credential_name == credential.meta.name && !owner_lives) {
+    return Ownership::kFormerLife;
+  }
+  return Ownership::kForeign;
+}
+
+}  // namespace sessmtp::operator_

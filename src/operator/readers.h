@@ -1,0 +1,50 @@
+// From what a reflector brings to what the cache holds.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "api/ses_smtp_credential.h"
+#include "kube/reflector.h"
+#include "operator/cache.h"
+
+namespace sessmtp::operator_ {
+
+// Each of these serves one reflector, on its thread.
+class CredentialReader final : public kube::ReflectorHandler {
+ public:
+  CredentialReader(Cache& cache, std::string scope) : cache_(cache), scope_(std::move(scope)) {}
+
+  void list_begins() override;
+  [[nodiscard]] Result<void> listed(std::string_view object) override;
+  void list_ends() override;
+  [[nodiscard]] Result<void> put(std::string_view object) override;
+  [[nodiscard]] Result<void> remove(std::string_view object) override;
+  void lost() override {}  // none is that long: the API server takes 3 MiB at most
+  void refused(const kube::ApiError& error) override;
+
+ private:
+  Cache& cache_;
+  const std::string scope_;
+  std::vector<api::SesSmtpCredential> incoming_;
+};
+
+class SecretReader final : public kube::ReflectorHandler {
+ public:
+  SecretReader(Cache& cache, std::string scope) : cache_(cache), scope_(std::move(scope)) {}
+
+  void list_begins() override;
+  [[nodiscard]] Result<void> listed(std::string_view object) override;
+  void list_ends() override;
+  [[nodiscard]] Result<void> put(std::string_view object) override;
+  [[nodiscard]] Result<void> remove(std::string_view object) override;
+  void lost() override;
+  void refused(const kube::ApiError& error) override;
+
+ private:
+  Cache& cache_;
+  const std::string scope_;
+};
+
+}  // namespace sessmtp::operator_

@@ -1,0 +1,176 @@
+#include "operator/secret_store.h"
+
+#include <utility>
+
+namespace sessmtp::operator_ {
+
+using kube::later_version;
+using kube::NamespacedName;
+
+bool in_scope(const std::string& scope, const NamespacedName& key) {
+  return scope.empty() || key.namespace_ == scope;
+}
+
+SecretStore::Names& SecretStore::names_of(Entry& entry, Role role) {
+  return role == Role::kSource ? entry.sources : entry.targets;
+}
+
+std::uint64_t SecretStore::lists_begun(const NamespacedName& secret) const {
+  const auto own = lists_.find(secret.namespace_);
+  const auto found = own != lists_.end() ? own : lists_.find("");
+  return found == lists_.end() ? 0 : found->second.begun;
+}
+
+template <class Use>
+void SecretStore::each_in(const std::string& scope, const Use& use) {
+  for (auto& [name, entry] : entries_) {
+    if (in_scope(scope, name)) {
+      use(name, entry);
+    }
+  }
+}
+
+void SecretStore::refer(const NamespacedName& secret, Role role, const std::string& credential) {
+  const auto [found, added] = entries_.try_emplace(secret);
+  if (added) {
+    found->second.since = lists_begun(secret);
+  }
+  names_of(found->second, role).insert(credential);
+}
+
+void SecretStore::unrefer(const NamespacedName& secret, Role role, const std::string& credential) {
+  const auto found = entries_.find(secret);
+  if (found == entries_.end()) {
+    return;
+  }
+  names_of(found->second, role).erase(credential);
+  if (found->second.sources.empty() && found->second.targets.empty()) {
+    entries_.erase(found);
+  }
+}
+
+const SecretStore::Names& SecretStore::referrers(const NamespacedName& secret, Role role) const {
+  static const Names kNone;
+  const auto found = entries_.find(secret);
+  return found == entries_.end() ? kNone
+         : role == Role::kSource ? found->second.sources
+                                 : found->second.targets;
+}
+
+void SecretStore::begin_list(const std::string& scope) {
+  Lists& lists = lists_[scope];
+  ++lists.begun;
+  lists.incoming.clear();
+}
+
+void SecretStore::listed(const std::string& scope, const kube::ObjectMeta& meta) {
+  if (entries_.contains(meta.key())) {
+    lists_[scope].incoming.insert_or_assign(meta.key(), record_of(meta));
+  }
+}
+
+void SecretStore::end_list(const std::string& scope) {
+  const auto incoming = std::exchange(lists_[scope].incoming, {});
+  each_in(scope, [&](const NamespacedName& name, Entry& entry) {
+    const bool learned_meanwhile = entry.since == lists_[scope].begun;
+    const bool known = entry.sight.presence == Presence::kKnown;
+    const auto found = incoming.find(name);
+    if (found == incoming.end()) {
+      if (!learned_meanwhile) {
+        entry.sight = {.presence = Presence::kAbsent, .record = {}};
+      }
+      return;
+    }
+    const bool newer = known && later_version(entry.sight.record.version.resource_version,
+                                              found->second.version.resource_version);
+    if (!(learned_meanwhile && newer)) {
+      learn(entry, found->second);
+    }
+  });
+}
+
+bool SecretStore::learn(Entry& entry, SecretRecord record) {
+  if (entry.sight.presence == Presence::kKnown && entry.sight.record == record) {
+    return false;
+  }
+  entry.sight = {.presence = Presence::kKnown, .record = std::move(record)};
+  return true;
+}
+
+bool SecretStore::put(const kube::ObjectMeta& meta) {
+  const auto found = entries_.find(meta.key());
+  if (found == entries_.end()) {
+    return false;
+  }
+  const Sight& sight = found->second.sight;
+  if (sight.presence == Presence::kKnown &&
+      later_version(sight.record.version.resource_version, meta.resource_version)) {
+    return false;
+  }
+  const bool news = learn(found->second, record_of(meta));
+  if (news) {
+    found->second.sight.changed = clock_.steady();
+  }
+  return news;
+}
+
+bool SecretStore::remove(const kube::ObjectMeta& meta) {
+  const auto found = entries_.find(meta.key());
+  if (found == entries_.end()) {
+    return false;
+  }
+  Sight& sight = found->second.sight;
+  const bool known = sight.presence == Presence::kKnown;
+  if (known && (sight.record.version.uid != meta.uid ||
+                later_version(sight.record.version.resource_version, meta.resource_version))) {
+    return false;
+  }
+  const bool news = sight.presence != Presence::kAbsent;
+  sight = {.presence = Presence::kAbsent, .record = {}};
+  return news;
+}
+
+bool SecretStore::answered(const kube::ObjectMeta& meta) {
+  const auto found = entries_.find(meta.key());
+  if (found == entries_.end() || !put(meta)) {
+    return false;
+  }
+  found->second.since = lists_begun(meta.key());
+  found->second.sight.changed.reset();
+  return true;
+}
+
+void SecretStore::answered_unwatched(const NamespacedName& secret, const std::string& type) {
+  if (const auto found = entries_.find(secret); found != entries_.end()) {
+    found->second.sight = {.presence = Presence::kUnwatched, .record = {}, .type = type};
+    found->second.since = lists_begun(secret);
+  }
+}
+
+void SecretStore::answered_missing(const NamespacedName& secret) {
+  // What the watch has seen since is newer than the answer, or it will say so itself.
+  if (const auto found = entries_.find(secret);
+      found != entries_.end() && found->second.sight.presence == Presence::kUnknown) {
+    found->second.sight.presence = Presence::kAbsent;
+    found->second.since = lists_begun(secret);
+  }
+}
+
+void SecretStore::forget(const std::string& scope) {
+  each_in(scope, [](const NamespacedName&, Entry& entry) { entry.sight = {}; });
+}
+
+void SecretStore::doubt(const std::string& scope) {
+  each_in(scope, [](const NamespacedName&, Entry& entry) {
+    if (entry.sight.presence == Presence::kAbsent || entry.sight.presence == Presence::kUnwatched) {
+      entry.sight = {};
+    }
+  });
+}
+
+Sight SecretStore::sight(const NamespacedName& secret) const {
+  const auto found = entries_.find(secret);
+  return found == entries_.end() ? Sight{} : found->second.sight;
+}
+
+}  // namespace sessmtp::operator_
