@@ -35,8 +35,9 @@ def test_secrets_of_others_cost_no_memory(world: World, own_controller: Callable
     restarted = measure(controller, f"and {FOREIGN} Secrets of others, from the start")
     world.wait_all_synced(keys)
 
-    assert live["VmRSS"] - fresh["VmRSS"] < 4096
-    assert restarted["VmRSS"] - fresh["VmRSS"] < 4096
+    # The bounds hold for 10000, too.
+    assert live["VmRSS"] - fresh["VmRSS"] < 2048
+    assert restarted["VmRSS"] - fresh["VmRSS"] < 2048
     assert restarted["VmHWM"] - fresh["VmHWM"] < 8192
 
 
