@@ -8,6 +8,7 @@ find_package(spdlog REQUIRED)
 find_package(CLI11 REQUIRED)
 find_package(cpprestsdk 2.10.18 REQUIRED)
 find_package(prometheus-cpp REQUIRED)  # of it the core alone, never its HTTP server
+find_package(Boost 1.74 REQUIRED)  # headers only
 if(SESSMTP_TESTS)
   find_package(GTest REQUIRED)
 endif()

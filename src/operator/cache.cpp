@@ -57,7 +57,7 @@ void Cache::replace_credentials(const std::string& scope, std::vector<SesSmtpCre
   }
   filled_.notify_all();
   wake(concerned);
-  wake(present, Wake::kAgain);
+  wake(present, kube::Priority::kResync);
 }
 
 void Cache::put_credential(SesSmtpCredential credential) {
@@ -102,7 +102,7 @@ void Cache::end_secret_list(const std::string& scope) {
     scopes_[scope].secrets = Fill::kListed;
   }
   filled_.notify_all();
-  wake(concerned, Wake::kAgain);
+  wake(concerned, kube::Priority::kResync);
 }
 
 void Cache::put_secret(const kube::ObjectMeta& meta) {
@@ -136,7 +136,7 @@ void Cache::lost_secrets(const std::string& scope) {
     secrets_.forget(scope);
     collect_scope(scope, concerned);
   }
-  wake(concerned, Wake::kAgain);
+  wake(concerned, kube::Priority::kResync);
 }
 
 void Cache::refuse_credentials(const std::string& scope) {
@@ -220,7 +220,7 @@ void Cache::resync() {
     secrets_.doubt("");
     collect_scope("", all);
   }
-  wake(all, Wake::kAgain);
+  wake(all, kube::Priority::kResync);
 }
 
 bool Cache::wait_until_credentials_listed(const std::string& scope, std::stop_token stop) {
@@ -340,9 +340,9 @@ void Cache::collect_referrers(const NamespacedName& secret, std::set<NamespacedN
   }
 }
 
-void Cache::wake(const std::set<NamespacedName>& credentials, Wake wake) const {
+void Cache::wake(const std::set<NamespacedName>& credentials, kube::Priority priority) const {
   for (const NamespacedName& credential : credentials) {
-    enqueue_(credential, wake);
+    enqueue_(credential, priority);
   }
 }
 

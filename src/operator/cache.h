@@ -19,6 +19,7 @@
 #include "api/ses_smtp_credential.h"
 #include "base/clock.h"
 #include "kube/object.h"
+#include "kube/work_queue.h"
 #include "operator/observation.h"
 #include "operator/secret_store.h"
 
@@ -26,8 +27,7 @@ namespace sessmtp::operator_ {
 
 class Cache {
  public:
-  enum class Wake : std::uint8_t { kChanged, kAgain };  // kAgain: nothing is known to have changed
-  using Enqueue = std::function<void(const kube::NamespacedName& credential, Wake wake)>;
+  using Enqueue = std::function<void(const kube::NamespacedName& credential, kube::Priority priority)>;
   using CredentialPtr = std::shared_ptr<const api::SesSmtpCredential>;
 
   // A scope is a watched namespace, or "" for all of them.
@@ -95,7 +95,8 @@ class Cache {
   void collect_scope(const std::string& scope, std::set<kube::NamespacedName>& out) const;
   void collect_claimants(const kube::NamespacedName& target, std::set<kube::NamespacedName>& out) const;
   void collect_referrers(const kube::NamespacedName& secret, std::set<kube::NamespacedName>& out) const;
-  void wake(const std::set<kube::NamespacedName>& credentials, Wake wake = Wake::kChanged) const;
+  void wake(const std::set<kube::NamespacedName>& credentials,
+            kube::Priority priority = kube::Priority::kChanged) const;
   [[nodiscard]] bool filled_locked() const;
   [[nodiscard]] const Scope& scope_of(const std::string& namespace_) const;
   [[nodiscard]] Sight sight_of(const kube::NamespacedName& secret) const;

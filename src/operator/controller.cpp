@@ -1,5 +1,7 @@
 #include "operator/controller.h"
 
+#include <prometheus/registry.h>
+
 #include <condition_variable>
 #include <exception>
 #include <list>
@@ -72,9 +74,11 @@ void run_controller(kube::Client& client, const Clock& clock, prometheus::Regist
                     const ControllerOptions& options, std::stop_token stop) {
   const std::vector<std::string> scopes =
       options.watch_namespaces.empty() ? std::vector<std::string>{""} : options.watch_namespaces;
-  kube::WorkQueue queue(clock);
-  Cache cache(scopes, clock, [&queue](const kube::NamespacedName& key, Cache::Wake) { queue.add(key); });
-  kube::EventRecorder events(client, clock, options.instance);
+  kube::WorkQueue queue(clock, metrics, "sessmtpcredential");
+  Cache cache(scopes, clock, [&queue](const kube::NamespacedName& key, kube::Priority priority) {
+    queue.add(key, priority);
+  });
+  kube::EventRecorder events(client, clock, metrics, options.instance);
   Reconciler reconciler(client, cache, events, clock);
 
   std::list<CredentialReader> credential_readers;

@@ -1,10 +1,15 @@
 #include "kube/work_queue.h"
 
 #include <gmock/gmock.h>
+#include <prometheus/registry.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <future>
+#include <map>
+#include <random>
+#include <semaphore>
 #include <thread>
 
 #include "fake_clock.h"
@@ -41,8 +46,19 @@ class WorkQueueTest : public testing::Test {
     return -1ms;
   }
 
+  // Takes and gives back once.
+  std::string work() {
+    const auto key = queue_.try_get();
+    if (!key) {
+      return "";
+    }
+    queue_.done(*key);
+    return key->name;
+  }
+
   FakeClock clock_;
-  WorkQueue queue_{clock_};
+  prometheus::Registry registry_;
+  WorkQueue queue_{clock_, registry_, "sessmtpcredential"};
 };
 
 TEST_F(WorkQueueTest, HandsOutInOrder) {
@@ -161,78 +177,397 @@ TEST_F(WorkQueueTest, AWaitingWorkerIsWokenByAnAdd) {
   EXPECT_EQ(got.get(), kA);
 }
 
+TEST_F(WorkQueueTest, TheSoonestOfManyDelayedKeysComesFirst) {
+  for (int i = 9999; i >= 0; --i) {
+    queue_.add_after({"shop", std::to_string(i)}, std::chrono::milliseconds(i + 1));
+  }
+  for (int i = 0; i < 10000; ++i) {
+    ASSERT_EQ(work(), "");
+    clock_.advance(1ms);
+    ASSERT_EQ(work(), std::to_string(i));
+  }
+}
+
+// ---- budget ---------------------------------------------------------------------------------------------
+
+class WorkQueueBudgetTest : public WorkQueueTest {
+ protected:
+  // Takes as many as there are to have, always adding anew.
+  int spend(const NamespacedName& key) {
+    int takes = 0;
+    for (queue_.add(key); work() == key.name; queue_.add(key)) {
+      ++takes;
+    }
+    return takes;
+  }
+  double throttled() {
+    for (const auto& family : registry_.Collect()) {
+      if (family.name == "ses_smtp_hot_loop_throttled_total") {
+        return family.metric.at(0).counter.value;
+      }
+    }
+    return -1;
+  }
+};
+
+TEST_F(WorkQueueBudgetTest, AKeyHasTenTakesAndThenOneInTwoSeconds) {
+  EXPECT_EQ(spend(kA), 10);
+  for (int i = 0; i < 5; ++i) {
+    clock_.advance(1999ms);
+    EXPECT_EQ(work(), "") << i;
+    clock_.advance(1ms);
+    EXPECT_EQ(spend(kA), 1) << i;
+  }
+  clock_.advance(6s);
+  EXPECT_EQ(spend(kA), 3);
+  clock_.advance(1h);
+  EXPECT_EQ(spend(kA), 10) << "never more than a full bucket";
+}
+
+TEST_F(WorkQueueBudgetTest, WhatIsHeldBackIsNotLost) {
+  spend(kA);
+  clock_.advance(2s);
+  EXPECT_EQ(work(), "a") << "added while it was over its budget";
+  EXPECT_EQ(work(), "");
+}
+
+TEST_F(WorkQueueBudgetTest, OthersAreNotHeldBack) {
+  spend(kA);
+  queue_.add(kB);
+  EXPECT_EQ(work(), "b");
+}
+
+TEST_F(WorkQueueBudgetTest, ItHoldsForRetriesAndForWhatIsAddedWhileWorkedOn) {
+  int takes = 0;
+  queue_.add(kA);
+  while (const auto key = queue_.try_get()) {
+    ++takes;
+    queue_.add(*key);
+    queue_.done(*key);
+  }
+  EXPECT_EQ(takes, 10);
+  clock_.advance(2s);
+  EXPECT_EQ(work(), "a");
+  queue_.add_after(kA, 0ms);
+  EXPECT_EQ(work(), "");
+  clock_.advance(2s);
+  EXPECT_EQ(work(), "a");
+}
+
+TEST_F(WorkQueueBudgetTest, TenFailuresInARowDoNotFeelIt) {
+  for (auto backoff = 5ms; backoff < 10s; backoff *= 2) {
+    queue_.add_rate_limited(kA);
+    EXPECT_EQ(delay(kA), backoff);
+  }
+}
+
+TEST_F(WorkQueueBudgetTest, EachTimeItHoldsBackIsCounted) {
+  spend(kA);
+  for (int i = 0; i < 100; ++i) {
+    queue_.add(kA);
+  }
+  EXPECT_EQ(throttled(), 1);
+  clock_.advance(2s);
+  spend(kA);
+  EXPECT_EQ(throttled(), 2);
+}
+
+TEST(KeyBudgetTest, RemembersOnlyBucketsThatAreNotFull) {
+  const FakeClock clock;
+  KeyBudget budget;
+  SteadyTime now = clock.steady();
+  for (int i = 0; i < 1000; ++i, now += 1s) {
+    budget.spend({"shop", std::to_string(i)}, now);
+    EXPECT_LE(budget.size(), 2U);
+  }
+}
+
+// ---- priorities -----------------------------------------------------------------------------------------
+
+TEST_F(WorkQueueTest, WhatChangedGoesBeforeAResync) {
+  queue_.add(kA, Priority::kResync);
+  queue_.add(kB);
+  EXPECT_EQ(take(), "ba");
+}
+
+TEST_F(WorkQueueTest, TheHigherOfTwoPrioritiesCounts) {
+  struct Case {
+    Priority first, second;
+  };
+  for (const auto [first, second] :
+       {Case{Priority::kResync, Priority::kChanged}, Case{Priority::kChanged, Priority::kResync}}) {
+    queue_.add(kZero, Priority::kResync);
+    queue_.add(kA, first);
+    queue_.add(kA, second);
+    EXPECT_EQ(take(), "a0");
+    queue_.done(kA);
+    queue_.done(kZero);
+
+    queue_.add(kZero, Priority::kResync);
+    queue_.add_after(kA, 1ms, first);
+    queue_.add_after(kA, 2ms, second);
+    clock_.advance(1ms);
+    EXPECT_EQ(take(), "a0") << "delayed";
+    queue_.done(kA);
+    queue_.done(kZero);
+  }
+}
+
+TEST_F(WorkQueueTest, APriorityEndsWithItsTake) {
+  queue_.add(kA);
+  EXPECT_EQ(work(), "a");
+  queue_.add_after(kA, 0ms);
+  EXPECT_EQ(work(), "a");
+  queue_.add(kA, Priority::kResync);
+  queue_.add(kB);
+  EXPECT_EQ(take(), "ba");
+}
+
+// However many changes there are, a resync with n before it is taken within 4(n + 1) takes.
+TEST_F(WorkQueueTest, AResyncDoesNotStarve) {
+  constexpr int kResyncs = 20;
+  for (int i = 0; i < kResyncs; ++i) {
+    queue_.add({"shop", "resync-" + std::to_string(i)}, Priority::kResync);
+  }
+  int changes = 0;
+  int resyncs = 0;
+  for (int takes = 1; resyncs < kResyncs; ++takes) {
+    queue_.add({"shop", std::to_string(changes++)});
+    queue_.add({"shop", std::to_string(changes++)});  // more than is taken
+    if (work() == "resync-" + std::to_string(resyncs)) {
+      EXPECT_LE(takes, 4 * (resyncs + 1));
+      ++resyncs;
+    }
+    ASSERT_LE(takes, 4 * kResyncs);
+  }
+}
+
+TEST_F(WorkQueueTest, ChangesKeepThreeQuartersOfTheTakes) {
+  for (int i = 0; i < 100; ++i) {
+    queue_.add({"shop", "resync-" + std::to_string(i)}, Priority::kResync);
+    queue_.add({"shop", std::to_string(i)});
+  }
+  int changed = 0;
+  for (int i = 0; i < 100; ++i) {
+    changed += work().starts_with("resync") ? 0 : 1;
+  }
+  EXPECT_EQ(changed, 75);
+}
+
+// ---- metrics and health ---------------------------------------------------------------------------------
+
+// "name{label=value,...}" to value, for histograms the sum.
+std::map<std::string, double> values(const std::vector<prometheus::MetricFamily>& families) {
+  std::map<std::string, double> all;
+  for (const auto& family : families) {
+    for (const auto& metric : family.metric) {
+      std::map<std::string, std::string> labels;
+      for (const auto& label : metric.label) {
+        labels[label.name] = label.value;
+      }
+      std::string name = family.name + "{";
+      for (const auto& [label, value] : labels) {
+        name += label + "=" + value + ";";
+      }
+      all[name + "}"] = metric.counter.value + metric.gauge.value + metric.histogram.sample_sum;
+    }
+  }
+  return all;
+}
+
+// Names and labels as controller-runtime:pkg/metrics/workqueue.go has them.
+TEST_F(WorkQueueTest, IsMeasuredAsDashboardsKnowIt) {
+  queue_.add(kA);
+  queue_.add(kA);
+  queue_.add(kB, Priority::kResync);
+  queue_.add_after(kZero, 1h);
+  clock_.advance(250ms);
+  ASSERT_EQ(queue_.try_get(), kA);
+  clock_.advance(500ms);
+  ASSERT_EQ(queue_.try_get(), kB);
+  clock_.advance(1s);
+  queue_.add(kA);
+  queue_.add(kB, Priority::kResync);
+  auto now = values(queue_.Collect());
+  EXPECT_EQ(now["workqueue_depth{controller=sessmtpcredential;name=sessmtpcredential;priority=0;}"], 1);
+  EXPECT_EQ(now["workqueue_depth{controller=sessmtpcredential;name=sessmtpcredential;priority=-100;}"], 1);
+  const std::string labels = "{controller=sessmtpcredential;name=sessmtpcredential;}";
+  EXPECT_EQ(now["workqueue_unfinished_work_seconds" + labels], 2.5);
+  EXPECT_EQ(now["workqueue_longest_running_processor_seconds" + labels], 1.5);
+  queue_.done(kA);
+  auto counted = values(registry_.Collect());
+  EXPECT_EQ(counted["workqueue_adds_total" + labels], 4);
+  EXPECT_EQ(counted["workqueue_retries_total" + labels], 1);
+  EXPECT_EQ(counted["workqueue_queue_duration_seconds" + labels], 0.25 + 0.75);
+  EXPECT_EQ(counted["workqueue_work_duration_seconds" + labels], 1.5);
+  EXPECT_EQ(counted.count("ses_smtp_hot_loop_throttled_total{}"), 1U);
+}
+
+TEST_F(WorkQueueTest, ProgressTellsAStuckWorkerAndAWaitingKey) {
+  const auto expect = [this](std::chrono::milliseconds oldest, std::chrono::milliseconds without,
+                             std::chrono::milliseconds longest, const char* when) {
+    const WorkQueue::Progress progress = queue_.progress();
+    EXPECT_EQ(progress.oldest_ready, oldest) << when;
+    EXPECT_EQ(progress.without_a_take, without) << when;
+    EXPECT_EQ(progress.longest_running, longest) << when;
+  };
+  clock_.advance(1h);
+  expect(0ms, 0ms, 0ms, "nothing to do");
+  queue_.add(kA, Priority::kResync);
+  clock_.advance(1s);
+  queue_.add(kB);
+  clock_.advance(1s);
+  expect(2s, 2s, 0ms, "nobody works");
+  ASSERT_EQ(queue_.try_get(), kB);
+  clock_.advance(1s);
+  expect(3s, 1s, 1s, "one of two taken");
+  ASSERT_EQ(queue_.try_get(), kA);
+  queue_.add_after(kZero, 1s);
+  clock_.advance(3s);
+  expect(2s, 2s, 4s, "a delayed key is due");
+  queue_.add(kA);
+  expect(2s, 2s, 4s, "a key that is being worked on does not wait for a worker");
+}
+
+// ---- threads --------------------------------------------------------------------------------------------
+
 // One worker waits for the time of a delayed key; when it is given another key, somebody else has to.
 TEST(WorkQueueThreads, ADelayedKeyIsNotForgottenWhenItsWaiterIsBusy) {
   const SystemClock clock;
-  WorkQueue queue(clock);
-  std::promise<void> release;
-  std::shared_future<void> released(release.get_future());
-  std::atomic<int> taken = 0;
-  std::promise<void> both;
-  const auto worker = [&] {
-    if (const auto key = queue.get({})) {
-      if (++taken == 2) {
-        both.set_value();
+  prometheus::Registry registry;
+  WorkQueue queue(clock, registry, "test");
+  std::stop_source stop;
+  std::counting_semaphore<> delayed_taken(0);
+  std::counting_semaphore<> round_over(0);
+  std::atomic<int> forgotten = 0;
+  const auto worker = [&, token = stop.get_token()] {
+    while (const auto key = queue.get(token)) {
+      if (key->name.starts_with("delayed")) {
+        delayed_taken.release();
+      } else {  // busy until somebody else has the other
+        forgotten += delayed_taken.try_acquire_for(5s) ? 0 : 1;
+        round_over.release();
       }
-      released.wait();  // busy for as long as the test lasts
+      queue.done(*key);
     }
   };
-  std::jthread first(worker);
-  std::jthread second(worker);
-  queue.add_after(kB, 20ms);
-  queue.add(kA);
-  EXPECT_EQ(both.get_future().wait_for(10s), std::future_status::ready);
-  release.set_value();
-  queue.add(kA);  // for a worker that is still waiting
-  queue.add(kB);
-}
-
-TEST(WorkQueueThreads, NoKeyIsEverWithTwoWorkers) {
-  const SystemClock clock;
-  WorkQueue queue(clock);
-  constexpr std::size_t kKeys = 5;
-  constexpr int kAdds = 3000;
-  std::array<std::atomic<int>, kKeys> holders{};
-  std::atomic<int> doubles = 0;
-  std::atomic<int> looks = 0;
-  std::stop_source stop;
-  const std::stop_token token = stop.get_token();
   {
-    std::vector<std::jthread> workers;
-    for (int i = 0; i < 4; ++i) {
-      workers.emplace_back([&] {
-        while (const auto key = queue.get(token)) {
-          std::atomic<int>& holder = holders[std::size_t(key->name[0] - '0')];
-          if (++holder != 1) {
-            ++doubles;
-          }
-          ++looks;
-          if (looks % 7 == 0) {
-            queue.add_rate_limited(*key);
-          } else {
-            queue.forget(*key);
-          }
-          --holder;
-          queue.done(*key);
-        }
-      });
-    }
-    std::vector<std::jthread> adders;
-    for (unsigned i = 0; i < 2; ++i) {
-      adders.emplace_back([&queue, i] {
-        for (unsigned n = 0; n < kAdds; ++n) {
-          queue.add({"shop", std::to_string((n + i) % kKeys)});
-        }
-      });
-    }
-    adders.clear();
-    while (looks < 100) {  // however late the workers were to start
-      std::this_thread::yield();
-      queue.add(kZero);
+    std::jthread first(worker);
+    std::jthread second(worker);
+    for (int round = 0; round < 50 && forgotten == 0; ++round) {
+      queue.add_after({"shop", "delayed-" + std::to_string(round)}, 3ms);
+      queue.add({"shop", "busy-" + std::to_string(round)});
+      round_over.acquire();
     }
     stop.request_stop();
   }
+  EXPECT_EQ(forgotten, 0);
+}
+
+// Several workers, adders and ways to add. Each key has a number that adders raise before they add, and that
+// a worker reads first thing: had an add no take that began after it, the last number would stay unseen.
+TEST(WorkQueueThreads, NoKeyIsWithTwoWorkersAndNoneIsLostOrOverItsBudget) {
+  const SystemClock clock;
+  prometheus::Registry registry;
+  WorkQueue queue(clock, registry, "test");
+  constexpr std::size_t kKeys = 1000;
+  constexpr unsigned kAdds = 20000;
+  struct State {
+    std::atomic<int> holders = 0;
+    std::atomic<int> wanted = 0;
+    std::atomic<int> seen = 0;
+    std::atomic<int> takes = 0;
+  };
+  std::array<State, kKeys> states;
+  std::atomic<int> doubles = 0;
+  std::counting_semaphore<> taken(0);
+  std::stop_source stop;
+  const SteadyTime begin = clock.steady();
+  {
+    std::vector<std::jthread> workers;
+    for (unsigned i = 0; i < 4; ++i) {
+      workers.emplace_back([&, token = stop.get_token(), random = std::minstd_rand(i + 1)]() mutable {
+        while (const auto key = queue.get(token)) {
+          State& state = states.at(std::stoul(key->name));
+          const int wanted = state.wanted;
+          doubles += ++state.holders == 1 ? 0 : 1;
+          ++state.takes;
+          if (random() % 8 == 0) {
+            queue.add_rate_limited(*key, 0ms, 20ms);
+          } else {
+            queue.forget(*key);
+          }
+          --state.holders;
+          state.seen = wanted;
+          queue.done(*key);
+          taken.release();
+        }
+      });
+    }
+    {
+      std::vector<std::jthread> adders;
+      for (unsigned i = 0; i < 3; ++i) {
+        adders.emplace_back([&, random = std::minstd_rand(i + 100)]() mutable {
+          for (unsigned n = 0; n < kAdds; ++n) {
+            const std::size_t number = random() % kKeys;
+            const NamespacedName key{"shop", std::to_string(number)};
+            ++states.at(number).wanted;
+            switch (random() % 3) {
+              case 0:
+                queue.add(key);
+                break;
+              case 1:
+                queue.add(key, Priority::kResync);
+                break;
+              default:
+                queue.add_after(key, std::chrono::milliseconds(random() % 5), Priority::kResync);
+            }
+          }
+        });
+      }
+    }
+    const auto unseen = [&] {
+      return std::ranges::any_of(states, [](const State& state) { return state.seen != state.wanted; });
+    };
+    while (unseen() && taken.try_acquire_for(10s)) {
+    }
+    EXPECT_FALSE(unseen()) << "an add was lost";
+    stop.request_stop();
+  }
   EXPECT_EQ(doubles, 0);
+  const auto budget = 10 + (clock.steady() - begin) / 2s;
+  for (const State& state : states) {
+    EXPECT_LE(state.takes, budget);
+  }
+}
+
+TEST(WorkQueueThreads, AKeyInAHotLoopLeavesTheWorkersToOthers) {
+  const SystemClock clock;
+  prometheus::Registry registry;
+  WorkQueue queue(clock, registry, "test");
+  std::stop_source stop;
+  std::atomic<int> hot = 0;
+  std::counting_semaphore<> others(0);
+  const SteadyTime begin = clock.steady();
+  {
+    std::jthread worker([&, token = stop.get_token()] {
+      while (const auto key = queue.get(token)) {
+        if (*key == kA) {
+          ++hot;
+        } else {
+          others.release();
+        }
+        queue.done(*key);
+      }
+    });
+    for (int i = 0; i < 1000; ++i) {
+      queue.add(kA);
+      queue.add({"shop", std::to_string(i)});
+      others.acquire();
+    }
+    stop.request_stop();
+  }
+  EXPECT_LE(hot, 10 + (clock.steady() - begin) / 2s);
 }
 
 }  // namespace

@@ -80,7 +80,8 @@ class CacheTest : public testing::Test {
 
   std::vector<kube::NamespacedName> queue_;
   FakeClock clock_;
-  Cache cache_{{""}, clock_, [this](const kube::NamespacedName& key, Cache::Wake) { queue_.push_back(key); }};
+  Cache cache_{
+      {""}, clock_, [this](const kube::NamespacedName& key, kube::Priority) { queue_.push_back(key); }};
 
   void fill(const std::vector<Named>& credentials, const std::vector<kube::ObjectMeta>& secrets) {
     std::vector<api::SesSmtpCredential> list;
@@ -428,7 +429,7 @@ TEST_F(CacheTest, TheSameTargetNameInAnotherNamespaceIsNoClaim) {
 // ---- scopes ---------------------------------------------------------------------------------------------
 
 TEST_F(CacheTest, IsFilledWhenEveryScopeIsListedOrRefused) {
-  Cache cache({"shop", "blog"}, clock_, [](const kube::NamespacedName&, Cache::Wake) {});
+  Cache cache({"shop", "blog"}, clock_, [](const kube::NamespacedName&, kube::Priority) {});
   std::jthread feeder([&cache] {
     cache.replace_credentials("shop", {});
     list_secrets(cache, "shop", {});
@@ -439,7 +440,7 @@ TEST_F(CacheTest, IsFilledWhenEveryScopeIsListedOrRefused) {
 }
 
 TEST_F(CacheTest, WaitingToBeFilledEndsWhenAskedToStop) {
-  Cache cache({"shop"}, clock_, [](const kube::NamespacedName&, Cache::Wake) {});
+  Cache cache({"shop"}, clock_, [](const kube::NamespacedName&, kube::Priority) {});
   std::stop_source stop;
   stop.request_stop();
   EXPECT_FALSE(cache.wait_until_filled(stop.get_token()));
@@ -447,7 +448,7 @@ TEST_F(CacheTest, WaitingToBeFilledEndsWhenAskedToStop) {
 
 TEST_F(CacheTest, AScopeWithoutTheRightToListSecretsIsForbiddenAndOthersAreNot) {
   Cache cache({"shop", "blog"}, clock_,
-              [this](const kube::NamespacedName& key, Cache::Wake) { queue_.push_back(key); });
+              [this](const kube::NamespacedName& key, kube::Priority) { queue_.push_back(key); });
   cache.put_credential(credential({.name = "mail"}));
   cache.put_credential(credential({.name = "news", .namespace_ = "blog"}));
   list_secrets(cache, "shop", {secret("iam")});
@@ -465,7 +466,7 @@ TEST_F(CacheTest, AScopeWithoutTheRightToListSecretsIsForbiddenAndOthersAreNot) 
 }
 
 TEST_F(CacheTest, AListOfOneScopeLeavesTheOthersAlone) {
-  Cache cache({"shop", "blog"}, clock_, [](const kube::NamespacedName&, Cache::Wake) {});
+  Cache cache({"shop", "blog"}, clock_, [](const kube::NamespacedName&, kube::Priority) {});
   cache.put_credential(credential({.name = "mail"}));
   list_secrets(cache, "shop", {secret("iam")});
   list_secrets(cache, "blog", {});

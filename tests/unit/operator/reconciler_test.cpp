@@ -106,7 +106,7 @@ class ReconcilerTest : public testing::Test {
   kube::Client client{server, tokens};
   std::vector<kube::NamespacedName> queue;
   Cache cache{
-      {""}, world.clock, [this](const kube::NamespacedName& key, Cache::Wake) { queue.push_back(key); }};
+      {""}, world.clock, [this](const kube::NamespacedName& key, kube::Priority) { queue.push_back(key); }};
   Events events;
   Reconciler reconciler{client, cache, events, world.clock};
 };

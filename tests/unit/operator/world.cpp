@@ -197,7 +197,7 @@ void World::show(Cache& cache) const {
 }
 
 Turn World::reconcile(const std::string& name) {
-  Cache cache({""}, clock, [](const kube::NamespacedName&, Cache::Wake) {});
+  Cache cache({""}, clock, [](const kube::NamespacedName&, kube::Priority) {});
   show(cache);
 
   Turn turn;

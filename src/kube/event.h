@@ -1,0 +1,41 @@
+// What the program has to tell about an object, and to whom.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <string>
+
+#include "kube/object.h"
+
+namespace sessmtp::kube {
+
+enum class EventType : std::uint8_t { kNormal, kWarning };
+
+struct Event {
+  EventType type = EventType::kNormal;
+  std::string reason;  // CamelCase, at most 128 bytes
+  std::string action;  // what was done, CamelCase
+  std::string note;    // for people; cut at 1 kB; never a value of a Secret
+
+  friend auto operator<=>(const Event&, const Event&) = default;
+};
+
+// What an event is about.
+struct ObjectReference {
+  std::string api_version;
+  std::string kind;
+  NamespacedName key;
+  std::string uid;
+  std::string resource_version;
+
+  friend auto operator<=>(const ObjectReference&, const ObjectReference&) = default;
+};
+
+// Thread-safe; never blocks.
+class EventSink {
+ public:
+  virtual ~EventSink() = default;
+  virtual void publish(const ObjectReference& regarding, Event event) = 0;
+};
+
+}  // namespace sessmtp::kube

@@ -1,0 +1,30 @@
+// A few series for each credential, made from the live objects whenever somebody scrapes: they appear and
+// disappear with their object and cannot go stale. At most eight for each; no label holds anything of a
+// Secret.
+#pragma once
+
+#include <prometheus/collectable.h>
+#include <prometheus/metric_family.h>
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "api/ses_smtp_credential.h"
+
+namespace sessmtp::operator_ {
+
+// As thread-safe as the function it is given.
+class CredentialMetrics final : public prometheus::Collectable {
+ public:
+  using List = std::function<std::vector<std::shared_ptr<const api::SesSmtpCredential>>()>;
+
+  explicit CredentialMetrics(List list);
+
+  [[nodiscard]] std::vector<prometheus::MetricFamily> Collect() const override;
+
+ private:
+  const List list_;
+};
+
+}  // namespace sessmtp::operator_
