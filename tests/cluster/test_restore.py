@@ -43,7 +43,9 @@ def test_etcd_restored_from_a_backup(
     for name in keys:
         world.wait_synced(name)
     assert world.api.get("SesSmtpCredential", "later", world.namespace) is None
-    assert world.calls(mark, "later") == [] and controller.complaints(log, about="later") == []
+    # Whichever list came first may have made it look for the other half.
+    assert [call for call in world.calls(mark, "later") if call.code != 404] == []
+    assert controller.complaints(log, about="later") == []
     assert controller.metrics().find("ses_smtp_credential_ready", name="later") == []
     assert controller.running and controller.pid == pid
 
