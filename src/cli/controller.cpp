@@ -5,8 +5,11 @@
 
 #include <CLI/CLI.hpp>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <map>
+#include <memory>
+#include <random>
 #include <stop_token>
 #include <thread>
 
@@ -16,6 +19,7 @@
 #include "kube/config.h"
 #include "kube/cpprest_transport.h"
 #include "operator/controller.h"
+#include "server/http_server.h"
 #include "ses/smtp_password.h"
 
 namespace sessmtp::cli {
@@ -58,6 +62,92 @@ sigset_t block_stop_signals() {
   return signals;
 }
 
+// Host name and a random part: no two processes that ever were have the same.
+std::string identity() {
+  std::random_device random;
+  char suffix[20];
+  (void)std::snprintf(suffix, sizeof suffix, "_%08x%08x", random(), random());
+  return host_name() + suffix;
+}
+
+// "15s", "1h", "500ms".
+void add_duration(CLI::App& sub, const std::string& flag, std::int64_t& ms, const std::string& what,
+                  const char* variable, const char* default_text) {
+  static const std::map<std::string, std::int64_t> kUnits = {
+      {"ms", 1}, {"s", 1000}, {"m", 60'000}, {"h", 3'600'000}};
+  using Unit = CLI::AsNumberWithUnit;
+  sub.add_option(flag, ms, what)
+      ->transform(
+          Unit(kUnits, static_cast<Unit::Options>(Unit::CASE_SENSITIVE | Unit::UNIT_REQUIRED), "DURATION"))
+      ->check(CLI::Range(std::int64_t{100}, std::int64_t{1} << 40).description(""))
+      ->default_str(default_text)
+      ->envname(variable);
+}
+
+void add_election(CLI::App& sub, ControllerCommand& command) {
+  sub.add_flag("--leader-elect,!--no-leader-elect", command.leader_elect,
+               "of several replicas, let one work and the others stand by")
+      ->default_str("true")
+      ->envname("SES_SMTP_LEADER_ELECT");
+  sub.add_option("--leader-election-namespace", command.election_namespace,
+                 "namespace of the Lease (default: that of the pod or of the context)")
+      ->check(CLI::Validator(check_namespace, "NAMESPACE"))
+      ->envname("SES_SMTP_LEADER_ELECTION_NAMESPACE");
+  sub.add_option("--leader-election-id", command.election_id, "name of the Lease")
+      ->capture_default_str()
+      ->envname("SES_SMTP_LEADER_ELECTION_ID");
+  add_duration(sub, "--leader-election-lease-duration", command.lease_duration_ms,
+               "how long the others wait for a leader that is silent",
+               "SES_SMTP_LEADER_ELECTION_LEASE_DURATION", "15s");
+  add_duration(sub, "--leader-election-renew-deadline", command.renew_deadline_ms,
+               "how long a leader tries to renew before it gives up",
+               "SES_SMTP_LEADER_ELECTION_RENEW_DEADLINE", "10s");
+  add_duration(sub, "--leader-election-retry-period", command.retry_period_ms,
+               "how long to wait between two tries", "SES_SMTP_LEADER_ELECTION_RETRY_PERIOD", "2s");
+}
+
+void add_servers(CLI::App& sub, ControllerCommand& command) {
+  const CLI::Validator address(
+      [](const std::string& text) {
+        const auto parsed = server::parse_bind_address(text);
+        return parsed ? std::string() : parsed.error().message;
+      },
+      "ADDRESS");
+  sub.add_option("--metrics-bind-address", command.metrics_bind_address,
+                 "where /metrics is served, as \":8080\" or \"127.0.0.1:8080\"; \"0\" is nowhere")
+      ->check(address)
+      ->capture_default_str()
+      ->envname("SES_SMTP_METRICS_BIND_ADDRESS");
+  sub.add_option("--health-probe-bind-address", command.health_bind_address,
+                 "where /healthz and /readyz are served; \"0\" is nowhere")
+      ->check(address)
+      ->capture_default_str()
+      ->envname("SES_SMTP_HEALTH_PROBE_BIND_ADDRESS");
+}
+
+// A server on that address, or none when the address is "0".
+Result<std::unique_ptr<server::HttpServer>> serve(const std::string& what, const std::string& address,
+                                                  server::HttpServer::Handler handler) {
+  const auto parsed = server::parse_bind_address(address);
+  if (!parsed) {
+    return std::unexpected(parsed.error());
+  }
+  if (!*parsed) {
+    return nullptr;
+  }
+  auto started = server::HttpServer::start(**parsed, std::move(handler));
+  if (started) {
+    server::BindAddress bound = **parsed;
+    bound.port = (*started)->port();
+    log::info("serving", {{"what", what}, {"address", to_string(bound)}});
+  }
+  return started;
+}
+
+server::Answer health_page(const operator_::HealthReport& report) {
+  return {.status = report.status(), .body = report.text};
+}
+
 ExitCode refuse(const std::string& what, const Error& error) {
   log::error(what, {{"error", error.message}});
   return kUsage;
@@ -83,6 +173,15 @@ CLI::App* add_controller(CLI::App& app, ControllerCommand& command) {
       ->check(CLI::Range(1, 256))
       ->capture_default_str()
       ->envname("SES_SMTP_MAX_CONCURRENT_RECONCILES");
+  add_duration(*sub, "--watch-timeout", command.watch_timeout_ms,
+               "how long a watch is asked for at least; up to twice that (shorten it for a proxy that ends "
+               "quiet connections)",
+               "SES_SMTP_WATCH_TIMEOUT", "5m");
+  add_duration(*sub, "--resync-period", command.resync_period_ms,
+               "how often every credential is looked at again, changed or not", "SES_SMTP_RESYNC_PERIOD",
+               "10h");
+  add_election(*sub, command);
+  add_servers(*sub, command);
   static const std::map<std::string, log::Level> levels = {{"debug", log::Level::kDebug},
                                                            {"info", log::Level::kInfo},
                                                            {"warn", log::Level::kWarn},
@@ -124,6 +223,17 @@ ExitCode run_controller_command(const ControllerCommand& command) {
   if (cluster->insecure_skip_tls_verify) {
     log::warn("the API server's certificate is not checked (insecure-skip-tls-verify)");
   }
+  const kube::ElectionOptions election{.namespace_ = command.election_namespace.empty()
+                                                         ? cluster->default_namespace
+                                                         : command.election_namespace,
+                                       .name = command.election_id,
+                                       .identity = identity(),
+                                       .lease_duration = std::chrono::milliseconds(command.lease_duration_ms),
+                                       .renew_deadline = std::chrono::milliseconds(command.renew_deadline_ms),
+                                       .retry_period = std::chrono::milliseconds(command.retry_period_ms)};
+  if (const auto usable = check(election); command.leader_elect && !usable) {
+    return refuse("leader election cannot work", usable.error());
+  }
   log::info("starting", {{"version", SESSMTP_VERSION},
                          {"server", cluster->server},
                          {"configuration", cluster->origin},
@@ -132,9 +242,47 @@ ExitCode run_controller_command(const ControllerCommand& command) {
                                             : CLI::detail::join(command.watch_namespaces, ",")}});
   const SystemClock clock;
   kube::TokenSource tokens(*cluster, clock);
+  const auto election_transport = kube::make_cpprest_transport(*cluster);
+  if (!election_transport) {
+    return refuse("cluster configuration cannot work", election_transport.error());
+  }
   prometheus::Registry metrics;
-  kube::Client client(**transport, tokens,
-                      {.deadline = std::chrono::seconds(30), .host = cluster->server, .metrics = &metrics});
+  operator_::register_build_info(metrics, SESSMTP_VERSION);
+  operator_::Answers answers;
+  kube::Client client(
+      **transport, tokens,
+      {.deadline = std::chrono::seconds(30), .host = cluster->server, .metrics = &metrics, .on_answer = [&] {
+         answers.to_calls.note(clock.steady());
+       }});
+  kube::Client election_client(**election_transport, tokens,
+                               {.deadline = kube::request_timeout(election),
+                                .host = cluster->server,
+                                .metrics = &metrics,
+                                .on_answer = [&] { answers.to_election.note(clock.steady()); }});
+  operator_::Controller controller(
+      client, election_client, answers, clock, metrics,
+      {.watch_namespaces = command.watch_namespaces,
+       .workers = command.workers,
+       .instance = host_name(),
+       .watch_timeout = std::chrono::milliseconds(command.watch_timeout_ms),
+       .resync_period = std::chrono::milliseconds(command.resync_period_ms),
+       .election = command.leader_elect ? std::optional(election) : std::nullopt});
+  const auto metrics_server = serve("metrics", command.metrics_bind_address, [&](std::string_view path) {
+    return path == "/metrics"
+               ? server::Answer{.content_type = operator_::kMetricsContentType, .body = controller.metrics()}
+               : server::not_found();
+  });
+  if (!metrics_server) {
+    return refuse("metrics cannot be served", metrics_server.error());
+  }
+  const auto health_server = serve("health", command.health_bind_address, [&](std::string_view path) {
+    return path == "/healthz"  ? health_page(controller.liveness())
+           : path == "/readyz" ? health_page(controller.readiness())
+                               : server::not_found();
+  });
+  if (!health_server) {
+    return refuse("health cannot be served", health_server.error());
+  }
 
   std::stop_source stop;
   const std::jthread signal_thread([&stop, &stop_signals] {
@@ -143,10 +291,7 @@ ExitCode run_controller_command(const ControllerCommand& command) {
     log::info("asked to stop", {{"signal", signal == SIGINT ? "SIGINT" : "SIGTERM"}});
     stop.request_stop();
   });
-  operator_::run_controller(
-      client, clock, metrics,
-      {.watch_namespaces = command.watch_namespaces, .workers = command.workers, .instance = host_name()},
-      stop.get_token());
+  controller.run(stop.get_token());
   return kOk;
 }
 

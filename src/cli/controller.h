@@ -1,6 +1,7 @@
 // `ses-smtp controller`: runs the operator against a kubeconfig, or inside a pod.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,16 @@ struct ControllerCommand {
   std::string context;
   std::vector<std::string> watch_namespaces;
   int workers = 8;
+  std::int64_t watch_timeout_ms = 300'000;
+  std::int64_t resync_period_ms = 36'000'000;
+  bool leader_elect = true;
+  std::string election_namespace;  // empty: that of the pod or the context
+  std::string election_id = "ses-smtp-operator";
+  std::int64_t lease_duration_ms = 15'000;
+  std::int64_t renew_deadline_ms = 10'000;
+  std::int64_t retry_period_ms = 2'000;
+  std::string metrics_bind_address = ":8080";  // "0": not served
+  std::string health_bind_address = ":8081";
   log::Level log_level = log::Level::kInfo;
   log::Format log_format = log::Format::kJson;
 };

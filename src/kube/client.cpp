@@ -122,6 +122,9 @@ ApiResult<json> Client::call(Request request, std::stop_token stop) {
 
 void Client::note(std::string_view method, const Result<Response, TransportError>& answer) {
   note_reachable(answer);
+  if (answer && options_.on_answer) {
+    options_.on_answer();
+  }
   const bool cancelled = !answer && answer.error().kind == TransportFailure::kCancelled;
   if (requests_ != nullptr && !cancelled) {
     requests_

@@ -49,6 +49,7 @@ struct ClientOptions {
   std::chrono::milliseconds deadline{30'000};  // of each call but lists and watches
   std::string host;                            // the API server, as metrics name it
   prometheus::Registry* metrics = nullptr;     // outlives the client
+  std::function<void()> on_answer = nullptr;   // after each answer, of whatever status
 };
 
 class Client {

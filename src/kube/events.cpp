@@ -188,7 +188,10 @@ void EventRecorder::note_failure(const EventRecord& record, const ApiError& erro
   if (error.kind == ApiErrorKind::kCancelled) {
     return;
   }
-  const auto write = std::exchange(warned_, true) ? log::debug : log::warn;  // once is enough to know
+  // A namespace that goes away takes no events; of anything else once is enough to know.
+  const bool expected = error.kind == ApiErrorKind::kNotFound ||
+                        std::ranges::find(error.causes, "NamespaceTerminating") != error.causes.end();
+  const auto write = expected || std::exchange(warned_, true) ? log::debug : log::warn;
   write("event not recorded", {{"namespace", record.regarding.key.namespace_},
                                {"name", record.regarding.key.name},
                                {"reason", record.event.reason},

@@ -54,14 +54,12 @@ Reflector::Reflector(Client& client, const Clock& clock, prometheus::Registry& m
                        .Help("Objects and events that could not be understood and were skipped.")
                        .Register(metrics)
                        .Add(labels_of(options_))),
-      moved_(clock.steady()),
-      heard_(clock.steady()),
       random_(std::random_device{}()) {}
 
 void Reflector::run(std::stop_token stop) {
   ReflectorState state;
   while (true) {
-    moved_ = clock_.steady();
+    note_round();
     if (!wait_for(state.wait, stop)) {
       return;
     }
@@ -74,11 +72,12 @@ void Reflector::run(std::stop_token stop) {
   }
 }
 
-Reflector::Progress Reflector::progress() const {
-  using std::chrono::milliseconds;
-  const SteadyTime now = clock_.steady();
-  return {.moved = std::chrono::duration_cast<milliseconds>(now - moved_.load()),
-          .heard = std::chrono::duration_cast<milliseconds>(now - heard_.load())};
+std::optional<Reflector::Progress> Reflector::progress() const {
+  const std::scoped_lock lock(mutex_);
+  if (!started_) {
+    return std::nullopt;
+  }
+  return Progress{.started = *started_, .last_round = last_round_, .heard = heard_.get()};
 }
 
 ReflectorInput Reflector::perform(const ReflectorState& state, std::stop_token stop) {
@@ -219,8 +218,14 @@ void Reflector::note_lost() {
   handler_.lost();
 }
 
+void Reflector::note_round() {
+  const std::scoped_lock lock(mutex_);
+  last_round_ = clock_.steady();
+  started_ = started_.value_or(last_round_);
+}
+
 void Reflector::note_heard() {
-  heard_ = clock_.steady();
+  heard_.note(clock_.steady());
   last_event_.Set(std::chrono::duration<double>(clock_.now().time_since_epoch()).count());
 }
 

@@ -8,8 +8,9 @@
 #include <prometheus/gauge.h>
 #include <prometheus/registry.h>
 
-#include <atomic>
 #include <chrono>
+#include <mutex>
+#include <optional>
 #include <random>
 #include <stop_token>
 #include <string>
@@ -17,6 +18,7 @@
 
 #include "base/clock.h"
 #include "kube/client.h"
+#include "kube/heard_times.h"
 #include "kube/reflector_state.h"
 
 namespace sessmtp::kube {
@@ -47,10 +49,10 @@ class Reflector {
     std::chrono::milliseconds watch_timeout{300'000};  // the server ends a watch after one to two times that
   };
 
-  // How long ago, seen from the clock's now(), this one ...
   struct Progress {
-    std::chrono::milliseconds moved;  // ... took a step, whatever came of it
-    std::chrono::milliseconds heard;  // ... had a byte or an answer of the API server
+    SteadyTime started;
+    SteadyTime last_round;  // when run() last took a step, whatever came of it
+    std::optional<Heard> heard;
   };
 
   Reflector(Client& client, const Clock& clock, prometheus::Registry& metrics, Options options,
@@ -60,7 +62,7 @@ class Reflector {
 
   // Thread-safe.
   [[nodiscard]] const Options& options() const { return options_; }
-  [[nodiscard]] Progress progress() const;
+  [[nodiscard]] std::optional<Progress> progress() const;  // empty before run()
 
  private:
   [[nodiscard]] ReflectorInput perform(const ReflectorState& state, std::stop_token stop);
@@ -72,6 +74,7 @@ class Reflector {
   void note_bad(const Result<void>& handled);
   void note_lost();
   void report(const ReflectorInput& input);
+  void note_round();
   void note_heard();
   [[nodiscard]] double random_fraction();
 
@@ -81,8 +84,10 @@ class Reflector {
   ReflectorHandler& handler_;
   prometheus::Gauge& last_event_;
   prometheus::Counter& bad_objects_;
-  std::atomic<SteadyTime> moved_;
-  std::atomic<SteadyTime> heard_;
+  HeardTimes heard_;
+  mutable std::mutex mutex_;
+  std::optional<SteadyTime> started_;
+  SteadyTime last_round_{};
   std::minstd_rand random_;
   bool listed_ = false;
   int refusals_ = 0;          // of lists in a row, after the first that succeeded

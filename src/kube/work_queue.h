@@ -89,9 +89,6 @@ class WorkQueue final : public prometheus::Collectable {
   using Line = std::map<std::uint64_t, Ready>;  // by place: first come, first served
 
   [[nodiscard]] Line& line(Priority priority) { return ready_[static_cast<std::size_t>(priority)]; }
-  [[nodiscard]] const Line& line(Priority priority) const {
-    return ready_[static_cast<std::size_t>(priority)];
-  }
   void add_locked(const NamespacedName& key, Priority priority, SteadyTime now);
   void add_after_locked(const NamespacedName& key, std::chrono::milliseconds delay, Priority priority);
   void admit_locked(const NamespacedName& key, Wanted& wanted, SteadyTime now);

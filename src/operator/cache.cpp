@@ -230,20 +230,19 @@ bool Cache::wait_until_credentials_listed(const std::string& scope, std::stop_to
 
 bool Cache::wait_until_filled(std::stop_token stop) {
   std::unique_lock lock(mutex_);
-  return filled_.wait(lock, stop, [this] { return filled_locked(); });
-}
-
-bool Cache::filled() const {
-  const std::scoped_lock lock(mutex_);
-  return filled_locked();
-}
-
-bool Cache::filled_locked() const {
-  return std::ranges::all_of(scopes_, [](const auto& entry) {
-    const Scope& scope = entry.second;
-    return scope.credentials == Fill::kRefused ||
-           (scope.credentials == Fill::kListed && scope.secrets != Fill::kWaiting);
+  return filled_.wait(lock, stop, [this] {
+    return std::ranges::all_of(scopes_, [](const auto& entry) { return is_filled(entry.second); });
   });
+}
+
+bool Cache::filled(const std::string& scope) const {
+  const std::scoped_lock lock(mutex_);
+  return is_filled(scopes_.at(scope));
+}
+
+bool Cache::is_filled(const Scope& scope) {
+  return scope.credentials == Fill::kRefused ||
+         (scope.credentials == Fill::kListed && scope.secrets != Fill::kWaiting);
 }
 
 std::optional<Observation> Cache::observe(const NamespacedName& credential) const {

@@ -65,7 +65,7 @@ class Cache {
   [[nodiscard]] bool wait_until_credentials_listed(const std::string& scope, std::stop_token stop);
   // Until every scope has been listed or refused. False when stopped before.
   [[nodiscard]] bool wait_until_filled(std::stop_token stop);
-  [[nodiscard]] bool filled() const;
+  [[nodiscard]] bool filled(const std::string& scope) const;
 
   // Everything but the time and the live reads; empty when there is no such credential.
   [[nodiscard]] std::optional<Observation> observe(const kube::NamespacedName& credential) const;
@@ -97,7 +97,7 @@ class Cache {
   void collect_referrers(const kube::NamespacedName& secret, std::set<kube::NamespacedName>& out) const;
   void wake(const std::set<kube::NamespacedName>& credentials,
             kube::Priority priority = kube::Priority::kChanged) const;
-  [[nodiscard]] bool filled_locked() const;
+  [[nodiscard]] static bool is_filled(const Scope& scope);
   [[nodiscard]] const Scope& scope_of(const std::string& namespace_) const;
   [[nodiscard]] Sight sight_of(const kube::NamespacedName& secret) const;
   [[nodiscard]] Claims claims_of(const api::SesSmtpCredential& credential, const Sight& target) const;

@@ -1,35 +1,106 @@
 #include "operator/controller.h"
 
-#include <prometheus/registry.h>
-
-#include <condition_variable>
+#include <algorithm>
 #include <exception>
-#include <list>
-#include <mutex>
+#include <random>
 #include <thread>
 
 #include "api/names.h"
-#include "api/ses_smtp_credential.h"
 #include "base/log.h"
 #include "base/wait.h"
-#include "kube/events.h"
-#include "kube/reflector.h"
-#include "kube/work_queue.h"
-#include "operator/cache.h"
-#include "operator/readers.h"
-#include "operator/reconciler.h"
 
 namespace sessmtp::operator_ {
 namespace {
 
 using namespace std::chrono_literals;
+using std::chrono::milliseconds;
 
-// What the API server did not do it may do at any moment; rights, quotas and policies change by hand.
-constexpr auto kMaxRetry = 30s;
-constexpr auto kSlowRetry = 30s;
-constexpr auto kMaxSlowRetry = 300s;
+// After that, another may lead.
+milliseconds drain_limit_of(const ControllerOptions& options) {
+  return options.election ? std::min(options.drain_limit,
+                                     options.election->lease_duration - options.election->renew_deadline)
+                          : options.drain_limit;
+}
 
-void read(kube::Reflector& reflector, std::stop_token stop) {
+std::string name_of(const kube::Reflector& reflector) {
+  const kube::Reflector::Options& options = reflector.options();
+  return "watch " + options.resource + (options.namespace_.empty() ? "" : " in " + options.namespace_);
+}
+
+}  // namespace
+
+Controller::Controller(kube::Client& client, kube::Client& election_client, const Answers& answers,
+                       const Clock& clock, prometheus::Registry& metrics, ControllerOptions options)
+    : answers_(answers),
+      clock_(clock),
+      registry_(metrics),
+      options_(std::move(options)),
+      scopes_(options_.watch_namespaces.empty() ? std::vector<std::string>{""} : options_.watch_namespaces),
+      client_(client),
+      queue_(clock, metrics, "sessmtpcredential"),
+      cache_(scopes_, clock,
+             [this](const kube::NamespacedName& key, kube::Priority priority) { queue_.add(key, priority); }),
+      events_(client, clock, metrics, options_.instance),
+      reconcile_metrics_(metrics, options_.workers),
+      rotation_metrics_(metrics),
+      credential_metrics_([this] { return cache_.credentials(); }),
+      reconciler_(client, cache_, events_, rotation_metrics_, clock),
+      workers_(queue_, reconciler_, reconcile_metrics_, clock, options_.workers),
+      crd_(client) {
+  if (options_.election) {
+    elector_.emplace(election_client, clock, metrics, *options_.election);
+  }
+  for (const std::string& scope : scopes_) {
+    add_scope(scope);
+  }
+}
+
+void Controller::add_scope(const std::string& scope) {
+  reflectors_.emplace_back(
+      client_, clock_, registry_,
+      kube::Reflector::Options{.resource = std::string(api::kPlural),
+                               .namespace_ = scope,
+                               .path = api::credential_path(scope),
+                               .field_selector = {},
+                               .representation = kube::Representation::kFull,
+                               .hint_when_missing = "install the CRD: kubectl apply -f crds/",
+                               .watch_timeout = options_.watch_timeout},
+      credential_readers_.emplace_back(cache_, scope));
+  reflectors_.emplace_back(client_, clock_, registry_,
+                           kube::Reflector::Options{.resource = "secrets",
+                                                    .namespace_ = scope,
+                                                    .path = api::secret_path(scope),
+                                                    .field_selector = api::watched_types_selector(),
+                                                    .representation = kube::Representation::kMetadataOnly,
+                                                    .hint_when_missing = {},
+                                                    .watch_timeout = options_.watch_timeout},
+                           secret_readers_.emplace_back(cache_, scope));
+}
+
+void Controller::run(std::stop_token stop) {
+  std::vector<std::jthread> threads;
+  for (kube::Reflector& reflector : reflectors_) {
+    threads.emplace_back([this, &reflector, stop] { read(reflector, stop); });
+  }
+  threads.emplace_back([this, stop] { resync(stop); });
+
+  if (crd_.wait_until_usable(stop) && cache_.wait_until_filled(stop)) {
+    log::info("ready", {{"credentials", cache_.credentials().size()}, {"workers", options_.workers}});
+    const auto lead = [this](std::stop_token leading) { workers_.run(leading, drain_limit_of(options_)); };
+    if (elector_) {
+      elector_->run(stop, lead);
+    } else {
+      lead(stop);
+    }
+  }
+  log::info("stopping");
+}
+
+void Controller::read(kube::Reflector& reflector, std::stop_token stop) {
+  const kube::Reflector::Options& options = reflector.options();
+  if (options.resource == "secrets" && !cache_.wait_until_credentials_listed(options.namespace_, stop)) {
+    return;
+  }
   while (!stop.stop_requested()) {
     try {
       reflector.run(stop);
@@ -40,102 +111,47 @@ void read(kube::Reflector& reflector, std::stop_token stop) {
   }
 }
 
-void work(kube::WorkQueue& queue, Reconciler& reconciler, std::stop_token intake, std::stop_token calls) {
-  while (const auto key = queue.get(intake)) {
-    Reconciler::Outcome outcome;
-    try {
-      outcome = reconciler.reconcile(*key, calls, queue.failures(*key));
-    } catch (const std::exception& error) {
-      log::error("unexpected failure, trying again",
-                 {{"namespace", key->namespace_}, {"name", key->name}, {"error", error.what()}});
-      outcome.retry = Retry::kBackoff;
-    }
-    switch (outcome.retry) {
-      case Retry::kNo:
-        queue.forget(*key);
-        break;
-      case Retry::kBackoff:
-        queue.add_rate_limited(*key, outcome.retry_after, kMaxRetry);
-        break;
-      case Retry::kSlowly:
-        queue.add_rate_limited(*key, kSlowRetry, kMaxSlowRetry);
-        break;
-    }
-    if (outcome.again) {
-      queue.add_after(*key, *outcome.again);
-    }
-    queue.done(*key);
+void Controller::resync(std::stop_token stop) {
+  std::minstd_rand random(std::random_device{}());
+  std::uniform_real_distribution<double> around(0.9, 1.1);
+  while (wait_for(std::chrono::duration_cast<milliseconds>(options_.resync_period * around(random)), stop)) {
+    cache_.resync();
   }
 }
 
-}  // namespace
-
-void run_controller(kube::Client& client, const Clock& clock, prometheus::Registry& metrics,
-                    const ControllerOptions& options, std::stop_token stop) {
-  const std::vector<std::string> scopes =
-      options.watch_namespaces.empty() ? std::vector<std::string>{""} : options.watch_namespaces;
-  kube::WorkQueue queue(clock, metrics, "sessmtpcredential");
-  Cache cache(scopes, clock, [&queue](const kube::NamespacedName& key, kube::Priority priority) {
-    queue.add(key, priority);
-  });
-  kube::EventRecorder events(client, clock, metrics, options.instance);
-  Reconciler reconciler(client, cache, events, clock);
-
-  std::list<CredentialReader> credential_readers;
-  std::list<SecretReader> secret_readers;
-  std::list<kube::Reflector> reflectors;
-  std::vector<std::jthread> threads;
-  for (const std::string& scope : scopes) {
-    reflectors.emplace_back(
-        client, clock, metrics,
-        kube::Reflector::Options{.resource = std::string(api::kPlural),
-                                 .namespace_ = scope,
-                                 .path = api::credential_path(scope),
-                                 .field_selector = {},
-                                 .representation = kube::Representation::kFull,
-                                 .hint_when_missing = "install the CRD: kubectl apply -f crds/",
-                                 .watch_timeout = options.watch_timeout},
-        credential_readers.emplace_back(cache, scope));
-    threads.emplace_back([&reflector = reflectors.back(), stop] { read(reflector, stop); });
-    reflectors.emplace_back(client, clock, metrics,
-                            kube::Reflector::Options{.resource = "secrets",
-                                                     .namespace_ = scope,
-                                                     .path = api::secret_path(scope),
-                                                     .field_selector = api::watched_types_selector(),
-                                                     .representation = kube::Representation::kMetadataOnly,
-                                                     .hint_when_missing = {},
-                                                     .watch_timeout = options.watch_timeout},
-                            secret_readers.emplace_back(cache, scope));
-    threads.emplace_back([&cache, &scope, &reflector = reflectors.back(), stop] {
-      if (cache.wait_until_credentials_listed(scope, stop)) {
-        read(reflector, stop);
-      }
-    });
-  }
-
-  if (cache.wait_until_filled(stop)) {
-    log::info("ready", {{"credentials", cache.credentials().size()}, {"workers", options.workers}});
-    std::stop_source calls;
-    std::mutex mutex;
-    std::condition_variable_any changed;
-    int running = options.workers;
-    std::vector<std::jthread> workers;
-    workers.reserve(static_cast<std::size_t>(options.workers));
-    for (int i = 0; i < options.workers; ++i) {
-      workers.emplace_back([&] {
-        work(queue, reconciler, stop, calls.get_token());
-        const std::scoped_lock lock(mutex);
-        --running;
-        changed.notify_all();
-      });
+HealthReport Controller::liveness() const {
+  LivenessInputs inputs;
+  for (const kube::Reflector& reflector : reflectors_) {
+    if (const auto progress = reflector.progress()) {
+      inputs.readers.push_back({.name = name_of(reflector),
+                                .started = progress->started,
+                                .heard = progress->heard,
+                                .last_round = progress->last_round});
     }
-    // Asked to stop, workers take nothing new; what they have in hand gets a limited time.
-    std::unique_lock lock(mutex);
-    (void)changed.wait(lock, stop, [] { return false; });
-    (void)changed.wait_for(lock, options.drain_limit, [&running] { return running == 0; });
-    calls.request_stop();
   }
-  log::info("stopping");
+  inputs.others_heard = {answers_.to_calls.get(), answers_.to_election.get()};
+  const kube::WorkQueue::Progress queue = queue_.progress();
+  inputs.work = {.without_a_take = queue.without_a_take,
+                 .longest_running = queue.longest_running,
+                 .working_since = workers_.working_since()};
+  if (elector_) {
+    inputs.renewal_overdue = elector_->overdue();
+  }
+  return judge_liveness(inputs, clock_.steady());
+}
+
+HealthReport Controller::readiness() const {
+  const CrdCheck::Finding crd = crd_.finding();
+  ReadinessInputs inputs{.scopes = {}, .crd = crd.state, .crd_lacks = crd.lacks};
+  for (const std::string& scope : scopes_) {
+    inputs.scopes.push_back(
+        {.name = scope.empty() ? "lists" : "lists of " + scope, .filled = cache_.filled(scope)});
+  }
+  return judge_readiness(inputs);
+}
+
+std::string Controller::metrics() const {
+  return scrape({&registry_, &queue_, &credential_metrics_, &process_metrics_});
 }
 
 }  // namespace sessmtp::operator_

@@ -80,19 +80,6 @@ std::string trouble_of(const WorkProgress& work, SteadyTime now, const LivenessL
 
 }  // namespace
 
-void HeardTimes::note(SteadyTime now) {
-  const std::scoped_lock lock(mutex_);
-  if (!heard_ || now - heard_->last > kPause) {
-    heard_ = {.since = now, .last = now};
-  }
-  heard_->last = std::max(heard_->last, now);
-}
-
-std::optional<Heard> HeardTimes::get() const {
-  const std::scoped_lock lock(mutex_);
-  return heard_;
-}
-
 HealthReport judge_liveness(const LivenessInputs& inputs, SteadyTime now, const LivenessLimits& limits) {
   Report report;
   for (const ReaderProgress& reader : inputs.readers) {

@@ -6,34 +6,16 @@
 
 #include <chrono>
 #include <cstdint>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "base/clock.h"
+#include "kube/heard_times.h"
 
 namespace sessmtp::operator_ {
 
-// When a part of the program was answered by the API server: a byte or an HTTP status, whichever.
-struct Heard {
-  SteadyTime since;  // no pause since then was longer than HeardTimes::kPause
-  SteadyTime last;
-};
-
-// Thread-safe.
-class HeardTimes {
- public:
-  // Above the minute between bookmarks, the longest a working watch is usually silent.
-  static constexpr std::chrono::minutes kPause{2};
-
-  void note(SteadyTime now);
-  [[nodiscard]] std::optional<Heard> get() const;
-
- private:
-  mutable std::mutex mutex_;
-  std::optional<Heard> heard_;
-};
+using kube::Heard;
 
 // One watched resource in one scope; all noted by the thread that reads.
 struct ReaderProgress {

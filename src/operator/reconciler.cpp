@@ -100,12 +100,19 @@ Reconciler::Outcome Reconciler::reconcile(const kube::NamespacedName& key, std::
     case StatusWrite::kFailed:
       outcome.retry = Retry::kBackoff;
       return outcome;
+    case StatusWrite::kRefused:
+      outcome.retry = Retry::kSlowly;
+      outcome.terminal = true;
+      return outcome;
     case StatusWrite::kObjectGone:
       return {};
     case StatusWrite::kDone:
       break;
   }
+  measure_rotation(*observation, decided);
   announce(credential, decided);
+  const api::Condition* stalled = find_condition(decided.status->conditions, "Stalled");
+  outcome.terminal = stalled != nullptr && stalled->status == "True";
   return outcome;
 }
 
@@ -168,12 +175,15 @@ Reconciler::StatusWrite Reconciler::write_status(const SesSmtpCredential& creden
     if (error.kind == kube::ApiErrorKind::kNotFound || error.kind == kube::ApiErrorKind::kConflict) {
       return StatusWrite::kObjectGone;  // or another one has its name: its own event will come
     }
+    const bool refused = error.kind == kube::ApiErrorKind::kInvalid;
     if (say_so && error.http_status != 0) {
-      log::warn("status not written, trying again", {{"namespace", credential.meta.namespace_},
-                                                     {"name", credential.meta.name},
-                                                     {"error", error.summary() + ": " + error.message}});
+      log::warn(
+          refused ? "status refused by the CRD, trying again slowly" : "status not written, trying again",
+          {{"namespace", credential.meta.namespace_},
+           {"name", credential.meta.name},
+           {"error", error.summary() + ": " + error.message}});
     }
-    return StatusWrite::kFailed;
+    return refused ? StatusWrite::kRefused : StatusWrite::kFailed;
   }
   auto written = api::decode_credential(*answer);
   if (written) {
@@ -202,6 +212,17 @@ void Reconciler::announce(const SesSmtpCredential& credential, const Plan& decid
     log::info(
         after->reason,
         {{"namespace", regarding.key.namespace_}, {"name", regarding.key.name}, {"message", after->message}});
+  }
+}
+
+void Reconciler::measure_rotation(const Observation& before, const Plan& decided) {
+  const bool rotated = decided.status->last_rotation_time != before.credential.status.last_rotation_time;
+  if (!rotated) {
+    return;
+  }
+  rotations_.rotations.Increment();
+  if (before.source.changed) {
+    rotations_.lag.Observe(std::chrono::duration<double>(clock_.steady() - *before.source.changed).count());
   }
 }
 

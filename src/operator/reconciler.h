@@ -13,19 +13,22 @@
 
 #include "base/clock.h"
 #include "kube/client.h"
-#include "kube/events.h"
+#include "kube/event.h"
 #include "operator/cache.h"
+#include "operator/metrics.h"
 #include "operator/plan.h"
 
 namespace sessmtp::operator_ {
 
 class Reconciler {
  public:
-  Reconciler(kube::Client& client, Cache& cache, kube::EventSink& events, const Clock& clock)
-      : client_(client), cache_(cache), events_(events), clock_(clock) {}
+  Reconciler(kube::Client& client, Cache& cache, kube::EventSink& events, RotationMetrics& rotations,
+             const Clock& clock)
+      : client_(client), cache_(cache), events_(events), rotations_(rotations), clock_(clock) {}
 
   struct Outcome {
     Retry retry = Retry::kNo;
+    bool terminal = false;                           // trying again does not help: a person has to act
     std::chrono::milliseconds retry_after{0};        // with kBackoff: no sooner
     std::optional<std::chrono::milliseconds> again;  // look again then, in any case
   };
@@ -38,16 +41,18 @@ class Reconciler {
                                      std::stop_token stop);
   [[nodiscard]] WriteAnswer write_secret(const kube::Secret& intent, const kube::NamespacedName& writer,
                                          std::stop_token stop);
-  enum class StatusWrite : std::uint8_t { kDone, kObjectGone, kFailed };
+  enum class StatusWrite : std::uint8_t { kDone, kObjectGone, kFailed, kRefused };
   [[nodiscard]] StatusWrite write_status(const api::SesSmtpCredential& credential, const api::Status& status,
                                          std::stop_token stop, bool say_so);
   void announce(const api::SesSmtpCredential& credential, const Plan& plan);
+  void measure_rotation(const Observation& before, const Plan& plan);
   // How long a status that differs in versions only still has to wait.
   [[nodiscard]] std::chrono::milliseconds version_touch_delay(const kube::NamespacedName& key);
 
   kube::Client& client_;
   Cache& cache_;
   kube::EventSink& events_;
+  RotationMetrics& rotations_;
   const Clock& clock_;
   std::mutex mutex_;
   std::map<kube::NamespacedName, SteadyTime> last_version_touch_;

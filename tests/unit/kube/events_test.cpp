@@ -251,12 +251,19 @@ TEST_F(EventsTest, WhatIsTooMuchIsDroppedAndPublishNeverBlocks) {
 
 TEST_F(EventsTest, WhatWaitsIsSentBeforeTheEnd) {
   recorder_.emplace(client_, clock_, registry_, "pod-1", 10s);
-  server_.answer(201, 100);
-  for (int i = 0; i < 5; ++i) {
+  for (const char* method : {"POST", "PATCH"}) {
     publish("often");
+    EXPECT_EQ(server_.next().value().request.method, method);
+    server_.answer(201);
+  }
+  publish("often");  // only counted by now
+  publish("in hand");
+  EXPECT_EQ(server_.next().value().body()["note"], "in hand");
+  for (int i = 0; i < 5; ++i) {
     publish(std::to_string(i));
   }
-  EXPECT_EQ(counted()["recorded"], 10) << "and how often it happened";
+  server_.answer(201, 7);
+  EXPECT_EQ(counted()["recorded"], 9);
 }
 
 TEST_F(EventsTest, AServerThatDoesNotAnswerDoesNotHoldUpTheEnd) {

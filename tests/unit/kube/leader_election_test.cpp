@@ -76,7 +76,7 @@ class Candidate {
         connection(api, time, seed),
         tokens_(config_, time),
         options_{.namespace_ = "ns", .name = "lease", .identity = identity_},
-        client_(connection, tokens_, request_timeout(options_)),
+        client_(connection, tokens_, {.deadline = request_timeout(options_), .host = {}}),
         elector(client_, time, registry, options_,
                 [this](milliseconds duration, std::stop_token stop) {
                   await_work();

@@ -464,6 +464,44 @@ TEST(WorkQueueThreads, ADelayedKeyIsNotForgottenWhenItsWaiterIsBusy) {
   EXPECT_EQ(forgotten, 0);
 }
 
+TEST(WorkQueueThreads, AWaitingWorkerNoticesAnEarlierDueTime) {
+  const SystemClock clock;
+  prometheus::Registry registry;
+  WorkQueue queue(clock, registry, "test");
+  std::counting_semaphore<> taken(0);
+  std::jthread worker([&](std::stop_token stop) {
+    while (const auto key = queue.get(stop)) {
+      taken.release();
+      queue.done(*key);
+    }
+  });
+  queue.add_after({"shop", "late"}, 1h);
+  for (int i = 0; i < 20; ++i) {
+    queue.add_after({"shop", std::to_string(i)}, 2ms);
+    ASSERT_TRUE(taken.try_acquire_for(10s)) << i;
+  }
+}
+
+TEST(WorkQueueThreads, AWaitingWorkerIsWokenByWhatAnotherGivesBack) {
+  const SystemClock clock;
+  prometheus::Registry registry;
+  WorkQueue queue(clock, registry, "test");
+  for (int i = 0; i < 20; ++i) {
+    const NamespacedName key{"shop", std::to_string(i)};
+    queue.add(key);
+    ASSERT_EQ(queue.try_get(), key);
+    auto got = std::async(std::launch::async, [&] { return queue.get({}); });
+    queue.add(key);  // while it is being worked on
+    std::this_thread::yield();
+    queue.done(key);
+    if (got.wait_for(5s) != std::future_status::ready) {
+      queue.add(kZero);  // for the one that still waits
+      FAIL() << "round " << i;
+    }
+    queue.done(key);
+  }
+}
+
 // Several workers, adders and ways to add. Each key has a number that adders raise before they add, and that
 // a worker reads first thing: had an add no take that began after it, the last number would stay unseen.
 TEST(WorkQueueThreads, NoKeyIsWithTwoWorkersAndNoneIsLostOrOverItsBudget) {

@@ -192,7 +192,7 @@ TEST(LivenessReport, HasALineForEachCheck) {
 }
 
 TEST(HeardTimes, TellsAPauseFromAQuietMinute) {
-  HeardTimes times;
+  kube::HeardTimes times;
   EXPECT_FALSE(times.get());
   times.note(kStart);
   times.note(kStart + 1min);

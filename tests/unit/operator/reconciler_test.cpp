@@ -108,7 +108,9 @@ class ReconcilerTest : public testing::Test {
   Cache cache{
       {""}, world.clock, [this](const kube::NamespacedName& key, kube::Priority) { queue.push_back(key); }};
   Events events;
-  Reconciler reconciler{client, cache, events, world.clock};
+  prometheus::Registry metrics;
+  RotationMetrics rotations{metrics};
+  Reconciler reconciler{client, cache, events, rotations, world.clock};
 };
 
 TEST_F(ReconcilerTest, CreationCostsOneReadAndTwoWrites) {
