@@ -19,6 +19,9 @@ from pathlib import Path
 
 import pytest
 from harness import OPERATOR, Cluster, Controller, World, unique
+from proxy import Proxy
+
+pytest.register_assert_rewrite("targets")
 
 
 @pytest.fixture(scope="session")
@@ -93,6 +96,44 @@ def worlds(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[Iterato
 @pytest.fixture
 def world(worlds: Iterator[World]) -> World:
     return next(worlds)
+
+
+@pytest.fixture(scope="session")
+def second_cluster() -> Iterator[Cluster]:
+    cluster = Cluster.up(unique("spare"))
+    try:
+        cluster.install_rbac()
+        yield cluster
+    finally:
+        cluster.down()
+
+
+@pytest.fixture
+def spare_cluster(second_cluster: Cluster) -> Cluster:
+    """A cluster apart, which a test may set back in time, or take the CRD from."""
+    second_cluster.install_crd()
+    return second_cluster
+
+
+@pytest.fixture
+def spare_world(spare_cluster: Cluster) -> World:
+    """A namespace of it, which stays: nobody waits for its end."""
+    name = unique("spare")
+    spare_cluster.api.create("Namespace", {"metadata": {"name": name}})
+    return World(spare_cluster, name)
+
+
+@pytest.fixture
+def proxy(cluster: Cluster, tmp_path: Path) -> Iterator[Proxy]:
+    """On the way from a controller to the API server."""
+    with Proxy(cluster.info["server"]) as proxy:
+        proxy.kubeconfig = proxy.detour(cluster.kubeconfig_of(OPERATOR, tmp_path))
+        yield proxy
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What looks back at the whole run comes last."""
+    items.sort(key=lambda item: item.get_closest_marker("last") is not None)
 
 
 log_sizes: dict[Controller, int] = {}

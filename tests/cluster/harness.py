@@ -5,17 +5,24 @@ import ctypes
 import itertools
 import json
 import os
+import re
 import secrets
+import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
+from urllib.error import HTTPError
 
 import yaml
-from oracle import Key, plain
+from metrics import Metrics
+from oracle import Key, plain, target_data
 
 from kube import Api, Object
 
@@ -24,6 +31,9 @@ BINARY = ROOT / os.environ.get("SESSMTP_BIN", "build/release/bin/ses-smtp")
 LOCAL_CLUSTER = ROOT / "tools/local-cluster"
 OPERATOR = "ses-smtp-operator-test"  # the user that the controller under test is
 MANAGER = "ses-smtp-operator"
+LEASE, LEASE_NAMESPACE = "ses-smtp-operator", "ses-smtp-system"
+GARBAGE_SECONDS = 45  # the garbage collector looks for new CRDs every 30 s
+CRD = "sessmtpcredentials.ses-smtp.dev"
 REGION = "eu-west-1"
 
 # Reasons that need a person; all others pass by themselves.
@@ -59,14 +69,23 @@ class Call(NamedTuple):
     """A request that the API server answered, from its audit log."""
 
     verb: str
-    resource: str  # "secrets", "sessmtpcredentials/status" …
+    resource: str  # "secrets", "sessmtpcredentials/status" …; the path, for what is no resource
     namespace: str
     name: str
     code: int
 
     @property
+    def what(self) -> tuple[str, str]:
+        return self.verb, self.resource
+
+    @property
     def writes(self) -> bool:
         return self.verb not in ("get", "list", "watch")
+
+
+def but_barriers(calls: Iterable[Call]) -> list[Call]:
+    """Without those that `World.settle` causes."""
+    return [call for call in calls if not call.name.startswith("barrier")]
 
 
 class Cluster:
@@ -91,17 +110,56 @@ class Cluster:
     def start_server(self) -> None:
         self._tool("start", self.name, "apiserver")
 
-    def install_crd(self) -> None:
-        self.kubectl("apply", "--server-side", "-f", ROOT / "crds")
-        name = "sessmtpcredentials.ses-smtp.dev"
-        self.kubectl("wait", "--for=condition=Established", f"crd/{name}", "--timeout=30s")
+    def backup(self, folder: Path) -> None:
+        """Copies what etcd holds, at one moment: what a power cut would leave."""
+        etcd = json.loads(self._tool("env", "--json", self.name))["components"]["etcd"]["pid"]
+        os.kill(etcd, signal.SIGSTOP)
+        try:
+            shutil.copytree(self._data, folder)
+        finally:
+            os.kill(etcd, signal.SIGCONT)
+
+    def restore(self, folder: Path) -> None:
+        """Puts the copy back: every resourceVersion since then never was."""
+        parts = "etcd", "apiserver", "controller-manager"
+        for part in reversed(parts):
+            self._tool("stop", self.name, part)
+        shutil.rmtree(self._data)
+        shutil.copytree(folder, self._data)
+        for part in parts:
+            self._tool("start", self.name, part)
+
+    @property
+    def _data(self) -> Path:
+        return Path(self.info["folder"]) / "etcd"
+
+    def install_crd(self, edit: Callable[[Object], object] = lambda crd: None) -> None:
+        """crds/, after an edit of what it says."""
+        [path] = (ROOT / "crds").iterdir()
+        crd = yaml.safe_load(path.read_text())
+        edit(crd)
+        self.api.apply("CustomResourceDefinition", crd)
+        self.kubectl("wait", "--for=condition=Established", f"crd/{CRD}", "--timeout=30s")
         # "Established" comes a moment before the first request is served.
         wait_for("the CRD is served", lambda: self.kubectl("get", "sesc", check=False).returncode == 0)
+
+    def remove_crd(self) -> None:
+        self.kubectl("delete", "crd", CRD, "--ignore-not-found", "--timeout=30s")
 
     def install_rbac(self) -> None:
         """The operator's rights, for the user that the tests run it as."""
         self.kubectl("apply", "--server-side", "-f", ROOT / "deploy/rbac.yaml")
-        self.api.apply("ClusterRoleBinding", binding("ClusterRole", MANAGER, OPERATOR, name=OPERATOR))
+        self.grant_all(OPERATOR)
+
+    def grant_all(self, user: str) -> None:
+        self.api.apply("ClusterRoleBinding", binding("ClusterRole", MANAGER, user))
+        self.grant_lease(user)
+
+    def grant_lease(self, user: str) -> None:
+        self.api.apply("RoleBinding", binding("Role", MANAGER, user), LEASE_NAMESPACE)
+
+    def revoke_lease(self, user: str) -> None:
+        self.api.delete("RoleBinding", user, LEASE_NAMESPACE)
 
     def kubeconfig_of(self, user: str, folder: Path) -> Path:
         """For that user, with a client certificate. It has the rights that a test binds to it."""
@@ -141,7 +199,8 @@ class Cluster:
         return [
             Call(
                 entry["verb"],
-                "/".join(filter(None, [target.get("resource"), target.get("subresource")])),
+                "/".join(filter(None, [target.get("resource"), target.get("subresource")]))
+                or entry["requestURI"].partition("?")[0],
                 target.get("namespace", ""),
                 target.get("name", ""),
                 entry["responseStatus"]["code"],
@@ -175,11 +234,26 @@ class Controller:
     """The program under test, as a process. Its log is kept over restarts."""
 
     all: list["Controller"] = []
+    DEFAULTS = (
+        "--log-format=json",
+        "--log-level=debug",
+        f"--leader-election-namespace={LEASE_NAMESPACE}",
+        "--metrics-bind-address=127.0.0.1:0",
+        "--health-probe-bind-address=127.0.0.1:0",
+    )
+    # Leadership changes hands in seconds.
+    QUICK_LEASE = (
+        "--leader-election-lease-duration=4s",
+        "--leader-election-renew-deadline=3s",
+        "--leader-election-retry-period=1s",
+    )
 
     def __init__(self, kubeconfig: Path, log: Path, *args: str):
-        self.command = [str(BINARY), "controller", "--kubeconfig", str(kubeconfig), "--log-format", "json"]
-        self.command += ["--log-level", "debug", *args]
+        given = {arg.partition("=")[0] for arg in args}
+        defaults = [flag for flag in self.DEFAULTS if flag.partition("=")[0] not in given]
+        self.command = [str(BINARY), "controller", f"--kubeconfig={kubeconfig}", *defaults, *args]
         self.log_file = log
+        self.began = 0  # where the log of the present process starts
         self.process: subprocess.Popen[bytes] | None = None
         log.touch()
         Controller.all.append(self)
@@ -199,6 +273,7 @@ class Controller:
         environment = {
             name: os.environ[name] for name in ("PATH", "HOME", "TSAN_OPTIONS") if name in os.environ
         }
+        self.began = self.log_size()
         with open(self.log_file, "ab") as log:
             self.process = subprocess.Popen(
                 self.command,
@@ -251,8 +326,62 @@ class Controller:
             if not line.startswith("{") or json.loads(line)["level"] in ("warning", "error")
         ]
 
+    def wait_logged(
+        self, message: str, since: int | None = None, seconds: float = 15, **fields: str
+    ) -> Object:
+        """The first line with that message and those fields; by default since the process started."""
+        since = self.began if since is None else since
+
+        def probe() -> Object | None:
+            # The last line may be half written.
+            lines = (json.loads(line) for line in self.log(since).split("\n")[:-1] if line.startswith("{"))
+            return next(
+                (line for line in lines if line["msg"] == message and fields.items() <= line.items()), None
+            )
+
+        return wait_for(f"the log says {message!r}", probe, seconds, self.tail)
+
+    def get(self, what: str, path: str) -> tuple[int, str]:
+        """Status and body of an answer of its own server for "metrics" or "health"."""
+        address = self.wait_logged("serving", what=what)["address"]
+        try:
+            with urllib.request.urlopen(f"http://{address}{path}", timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except HTTPError as error:
+            return error.code, error.read().decode()
+
+    def health(self, path: str) -> int:
+        return self.get("health", path)[0]
+
+    def metrics(self) -> Metrics:
+        status, text = self.get("metrics", "/metrics")
+        assert status == 200, text
+        return Metrics(text)
+
+    def memory(self) -> dict[str, int]:
+        """In KiB: VmRSS, what it holds now, and VmHWM, the most it ever held."""
+        text = Path(f"/proc/{self.pid}/status").read_text()
+        return {
+            name: int(kib) for name, kib in re.findall(r"^(VmRSS|VmHWM):\s+(\d+) kB$", text, re.MULTILINE)
+        }
+
     def tail(self, since: int = 0, count: int = 60) -> str:
         return "\n".join([f"--- {self.log_file}", *self.log(since).splitlines()[-count:]])
+
+
+def first_complaint(controller: Controller, about: str) -> str:
+    found = wait_for(
+        f"a log line about {about}",
+        lambda: [line for line in controller.complaints() if about in line],
+        detail=controller.tail,
+    )
+    return found[0]
+
+
+def assert_said_once(lines: list[str]) -> None:
+    """However often it was tried, for each thing watched."""
+    said = [(line["msg"], line.get("path")) for line in map(json.loads, lines)]
+    assert sorted(set(said)) == sorted(said)
 
 
 def die_with_us() -> None:
@@ -309,6 +438,26 @@ class World:
     def delete_credential(self, name: str = "mail", **options: Any) -> None:
         self.api.delete("SesSmtpCredential", name, self.namespace, **options)
 
+    def create_many(self, keys: Mapping[str, Key]) -> None:
+        """For each name a source "NAME-iam" and a credential NAME."""
+
+        def create(name: str) -> None:
+            self.write_source(plain(keys[name], region=REGION), f"{name}-iam")
+            self.create_credential(name, source=f"{name}-iam")
+
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(create, keys))
+
+    def rotate_many(self, keys: Mapping[str, Key]) -> None:
+        """Gives those that `create_many` made other keys, in this order."""
+
+        def rotate(name: str) -> None:
+            body = {"data": {field: encode(value) for field, value in plain(keys[name]).items()}}
+            self.change_secret(f"{name}-iam", **body)
+
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(rotate, keys))
+
     def synced(self, key: Key, name: str = "mail", **spec: Any) -> tuple[Object, Object]:
         """A source, a credential and its target, as they are after a while. Region eu-west-1 by the
         source."""
@@ -341,9 +490,8 @@ class World:
         """The controller's requests in this namespace, without those for barriers."""
         return [
             call
-            for call in self.cluster.calls(self.began if since is None else since)
+            for call in but_barriers(self.cluster.calls(self.began if since is None else since))
             if call.namespace == self.namespace
-            and not call.name.startswith("barrier")
             and (not name or call.name == name)
             and (not resource or call.resource == resource)
             and (not writes or call.writes)
@@ -413,6 +561,25 @@ class World:
             event["action"] and event["reportingController"] and event["reportingInstance"] and event["note"]
         )
         return event
+
+    def wait_all_synced(self, keys: Mapping[str, Key], seconds: float = 30) -> None:
+        """Until each target says what follows from its key."""
+
+        def wrong() -> list[str]:
+            ours = self.api.list(
+                "Secret", self.namespace, labelSelector=f"app.kubernetes.io/managed-by={MANAGER}"
+            )
+            targets = {one["metadata"]["name"]: data_of(one) for one in ours}
+            return [name for name, key in keys.items() if targets.get(name) != target_data(key, REGION)]
+
+        def detail() -> str:
+            return f"wrong or missing: {wrong()}\n{self.describe()}"
+
+        wait_for("all targets follow their sources", lambda: not wrong(), seconds, detail)
+
+    def counted_calls(self, since: int, name: str = "") -> Counter[tuple[str, str]]:
+        """How often what was asked for; events apart, which are told when there is time."""
+        return Counter(call.what for call in self.calls(since, name) if call.resource != "events")
 
     def settle(self) -> None:
         """Returns when the controller has worked off all that happened before.

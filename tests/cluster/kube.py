@@ -25,6 +25,7 @@ KINDS = {
     "Role": (RBAC, "roles"),
     "RoleBinding": (RBAC, "rolebindings"),
     "CustomResourceDefinition": ("/apis/apiextensions.k8s.io/v1", "customresourcedefinitions"),
+    "Lease": ("/apis/coordination.k8s.io/v1", "leases"),
     "Event": ("/apis/events.k8s.io/v1", "events"),
     "SesSmtpCredential": ("/apis/ses-smtp.dev/v1alpha1", "sessmtpcredentials"),
     "ValidatingAdmissionPolicy": (ADMISSION, "validatingadmissionpolicies"),
