@@ -64,6 +64,10 @@ void add_servers(CLI::App& sub, ControllerCommand& command) {
       ->check(address)
       ->capture_default_str()
       ->envname("SES_SMTP_METRICS_BIND_ADDRESS");
+  sub.add_flag("--metrics-per-credential,!--no-metrics-per-credential", command.metrics_per_credential,
+               "series for each credential among the metrics")
+      ->default_str("true")
+      ->envname("SES_SMTP_METRICS_PER_CREDENTIAL");
   sub.add_option("--health-probe-bind-address", command.health_bind_address,
                  "where /healthz and /readyz are served; \"0\" is nowhere")
       ->check(address)
