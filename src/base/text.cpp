@@ -1,5 +1,7 @@
 #include "base/text.h"
 
+#include <algorithm>
+
 namespace sessmtp {
 namespace {
 
@@ -9,6 +11,12 @@ constexpr bool is_unreserved(char c) {
 }
 
 }  // namespace
+
+bool has_control_characters(std::string_view text) {
+  return std::ranges::any_of(text, [](char c) {
+    return static_cast<unsigned char>(c) < 0x20 || static_cast<unsigned char>(c) == 0x7f;
+  });
+}
 
 void append_percent_encoded(std::string& to, std::string_view text) {
   constexpr std::string_view kHex = "0123456789ABCDEF";

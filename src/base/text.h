@@ -22,6 +22,9 @@ namespace sessmtp {
   return text;
 }
 
+// What must not get into a header or a line of text: anything below space, and DEL.
+[[nodiscard]] bool has_control_characters(std::string_view text);
+
 // RFC 3986: everything but A-Z a-z 0-9 - . _ ~ becomes %XX. The first form grows `to` by at most three
 // times the text, so that a caller with a secret can reserve and leave no copies behind.
 void append_percent_encoded(std::string& to, std::string_view text);

@@ -71,21 +71,21 @@ Client::Client(Transport& transport, TokenSource& tokens, ClientOptions options)
                            .Register(*options_.metrics)) {}
 
 template <class Send>
-Result<Response, TransportError> Client::authorized(Request request, const Send& send) {
-  const auto with_token = [&request](const SecretBytes& token) {
-    Request copy = request;
-    if (!token.empty()) {
-      copy.headers.emplace_back("Authorization", "Bearer " + std::string(token.expose()));
-    }
-    return copy;
-  };
-  const SecretBytes token = tokens_.token();
-  auto response = send(with_token(token));
-  if (response && response->status == 401 && !token.empty()) {
-    tokens_.reject();
-    const SecretBytes fresh = tokens_.token();
-    if (!fresh.equals(token)) {
-      return send(with_token(fresh));
+Result<Response, TransportError> Client::authorized(Request request, const std::stop_token& stop,
+                                                    const Send& send) {
+  const std::size_t own_headers = request.headers.size();
+  const auto credential = tokens_.authorize(request.headers, stop);
+  if (!credential) {
+    return std::unexpected(TransportError{
+        stop.stop_requested() ? TransportFailure::kCancelled : TransportFailure::kNoCredentials,
+        credential.error().message});
+  }
+  auto response = send(request);
+  if (response && response->status == 401) {
+    tokens_.reject(*credential);
+    request.headers.resize(own_headers);
+    if (const auto fresh = tokens_.authorize(request.headers, stop); fresh && *fresh != *credential) {
+      return send(request);
     }
   }
   return response;
@@ -95,7 +95,7 @@ Result<Response, TransportError> Client::stream(const std::string& target, const
                                                 std::chrono::milliseconds idle, std::stop_token stop,
                                                 const Transport::OnBytes& on_bytes) {
   auto response =
-      authorized({.method = "GET", .target = target, .headers = {{"Accept", accept}}, .body = {}},
+      authorized({.method = "GET", .target = target, .headers = {{"Accept", accept}}, .body = {}}, stop,
                  [&](const Request& ready) { return transport_.stream(ready, idle, stop, on_bytes); });
   note("GET", response);
   return response;
@@ -103,7 +103,7 @@ Result<Response, TransportError> Client::stream(const std::string& target, const
 
 ApiResult<json> Client::call(Request request, std::stop_token stop) {
   const std::string method = request.method;
-  const auto response = authorized(std::move(request), [&](const Request& ready) {
+  const auto response = authorized(std::move(request), stop, [&](const Request& ready) {
     return transport_.send(ready, options_.deadline, stop);
   });
   note(method, response);
@@ -115,7 +115,8 @@ ApiResult<json> Client::call(Request request, std::stop_token stop) {
   }
   auto parsed = parse_json(response->body);
   if (!parsed || !parsed->is_object()) {
-    return bad_answer(response->status, "the answer is " + (parsed ? "not a JSON object" : parsed.error().message));
+    return bad_answer(response->status,
+                      "the answer is " + (parsed ? "not a JSON object" : parsed.error().message));
   }
   return std::move(*parsed);
 }
@@ -141,7 +142,8 @@ void Client::note_reachable(const Result<Response, TransportError>& answer) {
       log::info("API server answers again");
     }
   } else if (answer.error().kind != TransportFailure::kCancelled &&
-             answer.error().kind != TransportFailure::kTooLarge && !away_.exchange(true)) {
+             answer.error().kind != TransportFailure::kTooLarge &&
+             answer.error().kind != TransportFailure::kNoCredentials && !away_.exchange(true)) {
     log::warn("API server does not answer, trying again",
               {{"error", answer.error().message},
                {"hint",
@@ -190,7 +192,7 @@ ApiResult<ListEnd> Client::list(std::string_view path, const ListOptions& option
 }
 
 ApiResult<void> Client::watch(std::string_view path, const WatchOptions& options, std::stop_token stop,
-                                     const std::function<void(std::string_view)>& on_line) {
+                              const std::function<void(std::string_view)>& on_line) {
   Query query(path);
   query.add("watch", "true")
       .add("allowWatchBookmarks", "true")

@@ -65,8 +65,8 @@ class Client {
   // Returns when the server ends the watch; an answer other than 200 is an error. A line that is too long
   // comes empty.
   [[nodiscard]] ApiResult<void> watch(std::string_view path, const WatchOptions& options,
-                                             std::stop_token stop,
-                                             const std::function<void(std::string_view line)>& on_line);
+                                      std::stop_token stop,
+                                      const std::function<void(std::string_view line)>& on_line);
   // Server-side apply of the full intent as kFieldManager, by force: a field left out is removed if it was
   // ours. What must not be taken over is guarded by a uid or resourceVersion in the intent.
   [[nodiscard]] ApiResult<nlohmann::json> apply(std::string_view path, const nlohmann::json& intent,
@@ -87,7 +87,8 @@ class Client {
                                                 std::string_view content_type, const nlohmann::json& body,
                                                 std::stop_token stop);
   template <class Send>
-  [[nodiscard]] Result<Response, TransportError> authorized(Request request, const Send& send);
+  [[nodiscard]] Result<Response, TransportError> authorized(Request request, const std::stop_token& stop,
+                                                            const Send& send);
   [[nodiscard]] Result<Response, TransportError> stream(const std::string& target, const std::string& accept,
                                                         std::chrono::milliseconds idle, std::stop_token stop,
                                                         const Transport::OnBytes& on_bytes);

@@ -4,6 +4,8 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "base/result.h"
 
@@ -19,6 +21,25 @@ struct Pem {
   [[nodiscard]] Result<std::string> read() const;
 };
 
+// A credential plugin: a program that prints a token or a client certificate (exec_plugin.h).
+struct ExecConfig {
+  std::string command;  // absolute, or a bare name to be found in PATH
+  std::vector<std::string> arguments;
+  std::vector<std::pair<std::string, std::string>> environment;  // added to ours
+  std::string api_version;                                       // client.authentication.k8s.io/v1 or v1beta1
+  std::string install_hint;                                      // for people, when it does not run
+  bool provide_cluster_info = false;
+  std::string cluster_config;  // JSON: the cluster's extension for plugins; empty: none
+};
+
+// Acting as somebody else, where RBAC allows it: sent as Impersonate- headers with every request.
+struct Impersonation {
+  std::string user;  // empty: act as who we are
+  std::string uid;
+  std::vector<std::string> groups;
+  std::vector<std::pair<std::string, std::string>> extra;  // a key may come several times
+};
+
 struct ClusterConfig {
   std::string server;         // "https://host:port", perhaps with a path prefix, without a trailing slash
   Pem certificate_authority;  // the only roots trusted; empty: the system's
@@ -26,7 +47,11 @@ struct ClusterConfig {
   Pem client_key;
   std::string token;                 // bearer token given inline
   std::filesystem::path token_file;  // wins over token; read again from time to time
-  std::string tls_server_name;       // checked instead of the host name in `server`
+  std::string username;              // basic authentication
+  std::string password;
+  std::optional<ExecConfig> exec;  // only when none of the above proves who we are
+  Impersonation impersonate;
+  std::string tls_server_name;  // checked instead of the host name in `server`
   bool insecure_skip_tls_verify = false;
   std::string proxy_url;          // http:// only
   std::string default_namespace;  // of the context, or the pod's own

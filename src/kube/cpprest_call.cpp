@@ -1,8 +1,11 @@
 #include "kube/cpprest_call.h"
 
+#include <algorithm>
 #include <charconv>
 #include <climits>
 #include <utility>
+
+#include "base/text.h"
 
 namespace sessmtp::kube {
 namespace {
@@ -13,6 +16,9 @@ namespace streams = concurrency::streams;
 // How long a cancelled call waits for the library to let go of its connection: usually microseconds,
 // but a name lookup cannot be interrupted.
 constexpr std::chrono::milliseconds kLetGo{500};
+
+// What stands between us and the server may ask for any number.
+constexpr std::chrono::seconds kLongestRetryAfter{300};
 
 // Set while this thread starts a request: the library makes a new connection for it there, if at all.
 thread_local bool* t_new_connection = nullptr;
@@ -68,13 +74,25 @@ Call::Head head_of(const http::http_response& response) {
   const auto found = response.headers().find("Retry-After");
   if (found != response.headers().end()) {
     const std::string& text = found->second;
-    std::uint32_t seconds = 0;
+    std::uint32_t seconds = 0;  // the form with a date is left alone: client-go:rest/with_retry.go
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
     if (error == std::errc() && end == text.data() + text.size()) {
-      head.retry_after = std::chrono::seconds(seconds);
+      head.retry_after = std::min(std::chrono::seconds(seconds), kLongestRetryAfter);
     }
   }
   return head;
+}
+
+// The library keeps one value a name, and writes it as it is: several lines of one name (Impersonate-Group)
+// travel as one value with the line ends in it. So nothing from outside may hold any.
+void set_headers(const Headers& headers, http::http_headers& message) {
+  for (const auto& [name, value] : headers) {
+    if (has_control_characters(name) || has_control_characters(value)) {
+      throw SetupFailed("a request header holds control characters");
+    }
+    std::string& lines = message[name];
+    lines = lines.empty() ? value : lines + "\r\n" + name + ": " + value;
+  }
 }
 
 Call::Failure failure_of(std::exception_ptr exception) {
@@ -121,9 +139,7 @@ void Call::start(const std::shared_ptr<Call>& call, http::client::http_client& c
     if (!request.body.empty()) {
       message.set_body(request.body, std::string());  // a copy: a call given up may outlive its caller
     }
-    for (const auto& [name, value] : request.headers) {
-      message.headers()[name] = value;
-    }
+    set_headers(request.headers, message.headers());
     message.set_response_stream(
         streams::ostream(streams::streambuf<std::uint8_t>(std::make_shared<Sink>(call))));
 

@@ -147,6 +147,10 @@ class CpprestTransport final : public Transport {
       named->headers.emplace_back("Host", host_header_);
     }
     const Request& request = named ? *named : asked;
+    if (tls_ && tls_->rotated(limits_.rotation_check)) {
+      short_calls_.renew(short_calls_.client());
+      streams_.renew(streams_.client());
+    }
     auto client = pool.client();
     for (bool again = false;; again = true) {
       const auto call = std::make_shared<Call>(pending_);
@@ -318,7 +322,8 @@ Result<web::uri> checked_uri(const std::string& text, const std::string& what, b
 
 }  // namespace
 
-Result<std::unique_ptr<Transport>> make_cpprest_transport(const ClusterConfig& config, const Limits& limits) {
+Result<std::unique_ptr<Transport>> make_cpprest_transport(const ClusterConfig& config, const Limits& limits,
+                                                          std::shared_ptr<ExecPlugin> plugin) {
   const Result<web::uri> uri = checked_uri(config.server, "server of " + config.origin, true, 80);
   if (!uri) {
     return std::unexpected(uri.error());
@@ -339,7 +344,7 @@ Result<std::unique_ptr<Transport>> make_cpprest_transport(const ClusterConfig& c
 
   std::shared_ptr<TlsPolicy> tls;
   if (uri->scheme() == "https") {
-    tls = std::make_shared<TlsPolicy>(config, server.name, &tune_connected);
+    tls = std::make_shared<TlsPolicy>(config, server.name, &tune_connected, std::move(plugin));
     const std::unique_ptr<SSL_CTX, decltype([](SSL_CTX* c) { SSL_CTX_free(c); })> trial(
         SSL_CTX_new(TLS_client_method()));
     if (Result<void> usable = tls->apply(trial.get()); !usable) {

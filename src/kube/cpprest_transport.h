@@ -7,6 +7,7 @@
 
 #include "base/result.h"
 #include "kube/config.h"
+#include "kube/exec_plugin.h"
 #include "kube/transport.h"
 
 namespace sessmtp::kube {
@@ -16,10 +17,11 @@ namespace sessmtp::kube {
 [[nodiscard]] Result<void> initialize_http_threads(std::size_t count = 4);
 
 // Files named in `config` are read again at each new connection, and once here so that a mistake shows
-// at the start. kInvalidInput for what cannot work: an IPv6 literal, a proxy other than http.
-// The transport must outlive every call; its end waits a moment for what cancelled calls left behind.
-// A stream may be silent for at most half an hour, whatever `idle` says.
-[[nodiscard]] Result<std::unique_ptr<Transport>> make_cpprest_transport(const ClusterConfig& config,
-                                                                        const Limits& limits = {});
+// at the start. When they change, or the client certificate of `plugin` does, connections made before are
+// used no more, but for the calls that are on them. kInvalidInput for what cannot work: an IPv6 literal, a
+// proxy other than http. The transport must outlive every call; its end waits a moment for what cancelled
+// calls left behind. A stream may be silent for at most half an hour, whatever `idle` says.
+[[nodiscard]] Result<std::unique_ptr<Transport>> make_cpprest_transport(
+    const ClusterConfig& config, const Limits& limits = {}, std::shared_ptr<ExecPlugin> plugin = nullptr);
 
 }  // namespace sessmtp::kube

@@ -5,6 +5,7 @@
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -31,11 +32,11 @@ std::string openssl_reason() {
   return text;
 }
 
-Handle<BIO> reader(const std::string& pem) {
+Handle<BIO> reader(std::string_view pem) {
   return Handle<BIO>(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
 }
 
-std::vector<Handle<X509>> parse_certificates(const std::string& pem) {
+std::vector<Handle<X509>> parse_certificates(std::string_view pem) {
   std::vector<Handle<X509>> certificates;
   const Handle<BIO> bio = reader(pem);
   while (X509* certificate = PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr)) {
@@ -78,6 +79,28 @@ std::string names_of(X509* certificate) {
   return text.empty() ? "no host at all" : text;
 }
 
+// Who we are, for the connections of one context.
+Result<void> present(SSL_CTX* context, std::string_view certificate_pem, std::string_view key_pem) {
+  const Handle<EVP_PKEY> key(PEM_read_bio_PrivateKey(reader(key_pem).get(), nullptr, &no_password, nullptr));
+  if (!key) {
+    return fail(ErrorCode::kInvalidInput,
+                "the client key: not a PEM key, or one with a password: " + openssl_reason());
+  }
+  std::vector<Handle<X509>> chain = parse_certificates(certificate_pem);
+  if (chain.empty()) {
+    return fail(ErrorCode::kInvalidInput, "the client certificate: no PEM certificate in it");
+  }
+  bool fits = SSL_CTX_use_certificate(context, chain.front().get()) == 1 &&
+              SSL_CTX_use_PrivateKey(context, key.get()) == 1;
+  for (std::size_t i = 1; fits && i < chain.size(); ++i) {
+    fits = SSL_CTX_add1_chain_cert(context, chain[i].get()) == 1;
+  }
+  if (!fits) {
+    return fail(ErrorCode::kInvalidInput, "the client certificate and key do not fit: " + openssl_reason());
+  }
+  return {};
+}
+
 // A context keeps its policy alive through this slot.
 void drop_policy(void*, void* policy, CRYPTO_EX_DATA*, int, long, void*) {
   delete static_cast<std::shared_ptr<TlsPolicy>*>(policy);
@@ -95,13 +118,18 @@ bool is_ip_literal(const std::string& host) {
   return inet_pton(AF_INET, host.c_str(), address) == 1 || inet_pton(AF_INET6, host.c_str(), address) == 1;
 }
 
-TlsPolicy::TlsPolicy(const ClusterConfig& config, std::string server_name, HandshakeHook hook)
+TlsPolicy::TlsPolicy(const ClusterConfig& config, std::string server_name, HandshakeHook hook,
+                     std::shared_ptr<ExecPlugin> plugin)
     : authority_(config.certificate_authority),
       certificate_(config.client_certificate),
       key_(config.client_key),
       server_name_(std::move(server_name)),
       verify_server_(!config.insecure_skip_tls_verify),
-      hook_(hook) {}
+      hook_(hook),
+      plugin_(std::move(plugin)),
+      fingerprint_(fingerprint()),
+      looked_at_(std::chrono::steady_clock::now()),
+      plugin_revision_(plugin_ ? plugin_->identity_revision() : 0) {}
 
 Result<void> TlsPolicy::apply(SSL_CTX* context) {
   std::uint64_t options = SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION;
@@ -158,36 +186,57 @@ Result<void> TlsPolicy::trust(SSL_CTX* context) const {
 }
 
 Result<void> TlsPolicy::identify(SSL_CTX* context) const {
+  if (const auto given = plugin_ ? plugin_->identity() : std::nullopt) {
+    return present(context, given->certificate, given->key.expose());
+  }
   if (certificate_.empty() && key_.empty()) {
     return {};
   }
-  const Result<std::string> certificate_pem = certificate_.read();
-  if (!certificate_pem) {
-    return std::unexpected(Error(certificate_pem.error()).in("the client certificate"));
+  const Result<std::string> certificate = certificate_.read();
+  if (!certificate) {
+    return std::unexpected(Error(certificate.error()).in("the client certificate"));
   }
-  Result<std::string> key_pem = key_.read();
-  if (!key_pem) {
-    return std::unexpected(Error(key_pem.error()).in("the client key"));
-  }
-  const Handle<EVP_PKEY> key(PEM_read_bio_PrivateKey(reader(*key_pem).get(), nullptr, &no_password, nullptr));
-  wipe(key_pem->data(), key_pem->size());
+  Result<std::string> key = key_.read();
   if (!key) {
-    return fail(ErrorCode::kInvalidInput,
-                "the client key: not a PEM key, or one with a password: " + openssl_reason());
+    return std::unexpected(Error(key.error()).in("the client key"));
   }
-  std::vector<Handle<X509>> chain = parse_certificates(*certificate_pem);
-  if (chain.empty()) {
-    return fail(ErrorCode::kInvalidInput, "the client certificate: no PEM certificate in it");
+  Result<void> presented = present(context, *certificate, *key);
+  wipe(key->data(), key->size());
+  return presented;
+}
+
+bool TlsPolicy::rotated(std::chrono::milliseconds interval) {
+  const std::uint64_t revision = plugin_ ? plugin_->identity_revision() : 0;
+  const Instant now = std::chrono::steady_clock::now();
+  const std::lock_guard lock(mutex_);
+  bool changed = std::exchange(plugin_revision_, revision) != revision;
+  if (now - looked_at_ >= interval) {
+    looked_at_ = now;
+    if (std::optional<std::string> seen = fingerprint(); seen && seen != fingerprint_) {
+      fingerprint_ = std::move(seen);
+      changed = true;
+    }
   }
-  bool fits = SSL_CTX_use_certificate(context, chain.front().get()) == 1 &&
-              SSL_CTX_use_PrivateKey(context, key.get()) == 1;
-  for (std::size_t i = 1; fits && i < chain.size(); ++i) {
-    fits = SSL_CTX_add1_chain_cert(context, chain[i].get()) == 1;
+  return changed;
+}
+
+// A digest: what is read here is not kept.
+std::optional<std::string> TlsPolicy::fingerprint() const {
+  std::string together;
+  for (const Pem* pem : {&authority_, &certificate_, &key_}) {
+    Result<std::string> content = pem->empty() ? Result<std::string>() : pem->read();
+    if (!content) {
+      return std::nullopt;
+    }
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned int size = 0;
+    if (EVP_Digest(content->data(), content->size(), digest, &size, EVP_sha256(), nullptr) != 1) {
+      return std::nullopt;
+    }
+    wipe(content->data(), content->size());
+    together.append(reinterpret_cast<const char*>(digest), size);
   }
-  if (!fits) {
-    return fail(ErrorCode::kInvalidInput, "the client certificate and key do not fit: " + openssl_reason());
-  }
-  return {};
+  return together;
 }
 
 int TlsPolicy::verify(X509_STORE_CTX* chain, void* policy) {

@@ -4,6 +4,7 @@
 #include <openssl/ssl.h>
 
 #include <chrono>
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -11,6 +12,7 @@
 
 #include "base/result.h"
 #include "kube/config.h"
+#include "kube/exec_plugin.h"
 
 namespace sessmtp::kube {
 
@@ -23,12 +25,19 @@ class TlsPolicy : public std::enable_shared_from_this<TlsPolicy> {
   using Instant = std::chrono::steady_clock::time_point;
   using HandshakeHook = void (*)(SSL*);
 
-  // `hook` is called when a handshake begins, that is, as soon as there is a connected socket.
-  TlsPolicy(const ClusterConfig& config, std::string server_name, HandshakeHook hook);
+  // `hook` is called when a handshake begins, that is, as soon as there is a connected socket. `plugin`, if
+  // there is one, gives the client certificate.
+  TlsPolicy(const ClusterConfig& config, std::string server_name, HandshakeHook hook,
+            std::shared_ptr<ExecPlugin> plugin);
 
   // Prepares the context of one new connection. Certificates and keys are read here, so that rotated
   // files need no restart. Trusts the cluster's CA alone; the system's roots only when none is given.
   [[nodiscard]] Result<void> apply(SSL_CTX* context);
+
+  // True once after the CA, the client certificate or its key have changed: connections made before belong
+  // to the past. Files are read for this every `interval` (client-go:transport/cert_rotation.go), and one
+  // that cannot be read has not changed.
+  [[nodiscard]] bool rotated(std::chrono::milliseconds interval);
 
   // The last reason to refuse a server's certificate, if there was one at or after `since`.
   [[nodiscard]] std::optional<std::string> refusal_since(Instant since) const;
@@ -45,6 +54,7 @@ class TlsPolicy : public std::enable_shared_from_this<TlsPolicy> {
   static void watch(const SSL* ssl, int where, int value);
   [[nodiscard]] Result<void> trust(SSL_CTX* context) const;
   [[nodiscard]] Result<void> identify(SSL_CTX* context) const;
+  [[nodiscard]] std::optional<std::string> fingerprint() const;
   [[nodiscard]] std::string explain(X509_STORE_CTX* chain) const;
   void write(std::optional<Note>& note, std::string text);
   [[nodiscard]] std::optional<std::string> read(const std::optional<Note>& note, Instant since) const;
@@ -55,9 +65,13 @@ class TlsPolicy : public std::enable_shared_from_this<TlsPolicy> {
   const std::string server_name_;  // to be found in the certificate
   const bool verify_server_;
   const HandshakeHook hook_;
+  const std::shared_ptr<ExecPlugin> plugin_;
   mutable std::mutex mutex_;
   std::optional<Note> refusal_;
   std::optional<Note> alert_;
+  std::optional<std::string> fingerprint_;  // of what was last seen
+  Instant looked_at_;
+  std::uint64_t plugin_revision_ = 0;
 };
 
 }  // namespace sessmtp::kube

@@ -30,21 +30,23 @@ struct Limits {
   std::size_t body_size = std::size_t{64} << 20;          // of send(): more is kTooLarge
   std::size_t stream_error_size = std::size_t{64} << 10;  // of a stream's answer other than 200: cut off here
   std::chrono::milliseconds stream_head{60000};           // how long a stream may take to give its status
+  std::chrono::milliseconds rotation_check{300000};       // how often certificate files are looked at
 };
 
 struct Response {
   int status = 0;
   std::string body;                                 // at most Limits::body_size bytes
-  std::optional<std::chrono::seconds> retry_after;  // the Retry-After header, in its seconds form
+  std::optional<std::chrono::seconds> retry_after;  // the Retry-After header, in its seconds form; bounded
 };
 
 enum class TransportFailure : std::uint8_t {
-  kCancelled,    // by the stop token
-  kDeadline,     // no complete answer, or no byte of a stream, in the time given
-  kUnreachable,  // no connection: name not found, refused, no route
-  kTls,          // the server could not prove who it is, or did not accept us
-  kBroken,       // the connection ended before the answer did
-  kTooLarge,     // the answer is larger than allowed
+  kCancelled,      // by the stop token
+  kDeadline,       // no complete answer, or no byte of a stream, in the time given
+  kUnreachable,    // no connection: name not found, refused, no route
+  kTls,            // the server could not prove who it is, or did not accept us
+  kBroken,         // the connection ended before the answer did
+  kTooLarge,       // the answer is larger than allowed
+  kNoCredentials,  // not sent: there is nothing that proves who we are (from the client, not a transport)
 };
 
 struct TransportError {

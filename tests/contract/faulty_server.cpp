@@ -72,6 +72,12 @@ SSL_CTX* context_for(const ServerOptions& options) {
   BIO_free(bio);
   require(SSL_CTX_use_PrivateKey(context, key) == 1, "server key");
   EVP_PKEY_free(key);
+  if (options.outdated) {
+    SSL_CTX_set_security_level(context, 0);
+    SSL_CTX_set_cipher_list(context, "DEFAULT@SECLEVEL=0");
+    SSL_CTX_set_min_proto_version(context, TLS1_VERSION);
+    SSL_CTX_set_max_proto_version(context, TLS1_1_VERSION);
+  }
   if (!options.client_authority.empty()) {
     X509* authority = certificate_from(options.client_authority);
     X509_STORE_add_cert(SSL_CTX_get_cert_store(context), authority);
@@ -86,6 +92,16 @@ SSL_CTX* context_for(const ServerOptions& options) {
 std::string Connection::server_name() const {
   const char* name = ssl_ != nullptr ? SSL_get_servername(ssl_, TLSEXT_NAMETYPE_host_name) : nullptr;
   return name != nullptr ? name : "";
+}
+
+std::string Connection::client_name() const {
+  X509* certificate = ssl_ != nullptr ? SSL_get1_peer_certificate(ssl_) : nullptr;
+  char name[256] = "";
+  if (certificate != nullptr) {
+    X509_NAME_get_text_by_NID(X509_get_subject_name(certificate), NID_commonName, name, sizeof name);
+  }
+  X509_free(certificate);
+  return name;
 }
 
 long Connection::read_some(char* buffer, std::size_t size) {
@@ -124,7 +140,8 @@ std::optional<ReceivedRequest> Connection::read_request() {
     const std::string header = head.substr(begin, line_end - begin);
     const std::size_t colon = header.find(':');
     const std::size_t value = std::min(header.find_first_not_of(' ', colon + 1), header.size());
-    request.headers[lower(header.substr(0, colon))] = header.substr(value);
+    std::string& values = request.headers[lower(header.substr(0, colon))];
+    values += (values.empty() ? "" : "\n") + header.substr(value);
   }
   const auto length = request.headers.find("content-length");
   const std::size_t size = length == request.headers.end() ? 0 : std::stoul(length->second);

@@ -25,7 +25,7 @@ namespace sessmtp::kube::testing {
 struct ReceivedRequest {
   std::string method;
   std::string target;
-  std::map<std::string, std::string> headers;  // names in lower case
+  std::map<std::string, std::string> headers;  // names in lower case; several of one name a line each
   std::string body;
 };
 
@@ -36,6 +36,7 @@ class Connection {
   // 0 for the first connection of a server.
   [[nodiscard]] int number() const { return number_; }
   [[nodiscard]] std::string server_name() const;  // as in SNI
+  [[nodiscard]] std::string client_name() const;  // common name of the client's certificate
 
   // Nothing when the client has closed.
   std::optional<ReceivedRequest> read_request();
@@ -70,6 +71,7 @@ struct ServerOptions {
   std::optional<Identity> identity;  // none: plain HTTP
   std::string client_authority;      // PEM; given: a client certificate is required
   bool handshake = true;             // false: the script runs on the bare TCP connection
+  bool outdated = false;             // TLS 1.1 at most, with what that needs
 };
 
 class FaultyServer {

@@ -81,6 +81,16 @@ TEST_P(TransportContract, ExpiredCertificateIsRefused) {
   expect_failure(get(*connect(server)), TransportFailure::kTls, "check the clock");
 }
 
+TEST_P(TransportContract, CertificateOfTheFutureIsRefused) {
+  FaultyServer server(with_identity(cluster_ca().issue({.not_before = 3600, .not_after = 7200})), say_hello);
+  expect_failure(get(*connect(server)), TransportFailure::kTls, "check the clock");
+}
+
+TEST_P(TransportContract, ServerThatSpeaksOnlyOldTlsIsRefused) {
+  FaultyServer server({.identity = server_identity(), .client_authority = {}, .outdated = true}, say_hello);
+  expect_failure(get(*connect(server)), TransportFailure::kTls, "protocol");
+}
+
 TEST_P(TransportContract, TlsServerNameReplacesTheHostInCheckAndSni) {
   std::promise<std::string> seen;
   FaultyServer server(with_identity(cluster_ca().issue({.names = {"DNS:kubernetes.test"}})),
@@ -128,6 +138,16 @@ TEST_P(TransportContract, MissingClientCertificateIsExplained) {
   const CertificateAuthority people("people");
   FaultyServer server({.identity = server_identity(), .client_authority = people.pem()}, say_hello);
   expect_failure(get(*connect(server)), TransportFailure::kTls, "certificate");
+}
+
+TEST_P(TransportContract, RefusedClientCertificateIsExplained) {
+  const CertificateAuthority people("people");
+  FaultyServer server({.identity = server_identity(), .client_authority = people.pem()}, say_hello);
+  ClusterConfig config = config_for(server);
+  const Identity stranger = CertificateAuthority("strangers").issue({.common_name = "me", .names = {}});
+  config.client_certificate.data = stranger.certificate;
+  config.client_key.data = stranger.key;
+  expect_failure(get(*make(config)), TransportFailure::kTls, "the server ended the TLS session: unknown CA");
 }
 
 TEST_P(TransportContract, RotatedCaFileIsReadAtTheNextConnection) {
@@ -192,7 +212,7 @@ TEST_P(TransportContract, BadConfigurationIsRefusedAtOnce) {
     config.certificate_authority.data = pem;
     config.origin = "the test";
     one.change(config);
-    const auto transport = GetParam().make(config, {});
+    const auto transport = GetParam().make(config, {}, nullptr);
     ASSERT_FALSE(transport) << one.text;
     EXPECT_NE(transport.error().message.find(one.text), std::string::npos) << transport.error().message;
   }

@@ -6,6 +6,7 @@
 #include <thread>
 #include <vector>
 
+#include "kube/line_splitter.h"
 #include "transport_fixture.h"
 
 namespace sessmtp::kube::testing {
@@ -50,6 +51,36 @@ TEST_P(TransportContract, EncodedTargetIsLeftAlone) {
   request.target = target;
   expect_answer(connect(server)->send(request, kPatience, {}), 200, "");
   EXPECT_EQ(seen.get_future().get(), target);
+}
+
+TEST_P(TransportContract, HeadersOfOneNameArriveOneByOne) {
+  std::promise<std::string> seen;
+  FaultyServer server(https(), [&](Connection& connection) {
+    if (auto request = connection.read_request()) {
+      connection.answer(200, "");
+      seen.set_value(request->headers["impersonate-group"]);
+    }
+  });
+  Request request;
+  request.headers = {{"Impersonate-Group", "a, b"}, {"Impersonate-Group", "c"}, {"Impersonate-Group", "d"}};
+  expect_answer(connect(server)->send(request, kPatience, {}), 200, "");
+  EXPECT_EQ(seen.get_future().get(), "a, b\nc\nd");
+}
+
+TEST_P(TransportContract, HeaderThatWouldSmuggleAnotherIsNotSent) {
+  FaultyServer server(https(), [](Connection& connection) {
+    while (connection.read_request()) {
+      connection.answer(200, "");
+    }
+  });
+  const auto transport = connect(server);
+  for (const Headers& headers :
+       {Headers{{"X", "a\r\nImpersonate-User: root"}}, Headers{{"X", "a\nb"}}, Headers{{"X\r\nY", "a"}}}) {
+    Request request;
+    request.headers = headers;
+    EXPECT_FALSE(transport->send(request, kPatience, {}));
+  }
+  EXPECT_EQ(server.connections(), 0);
 }
 
 TEST_P(TransportContract, ConnectionsAreReused) {
@@ -106,6 +137,7 @@ TEST_P(TransportContract, RetryAfterIsRead) {
   EXPECT_EQ(retry_after("Retry-After: 7"), 7s);
   EXPECT_EQ(retry_after("retry-after: 0"), 0s);
   EXPECT_EQ(retry_after("Retry-After: -1"), std::nullopt);
+  EXPECT_EQ(retry_after("Retry-After: 4000000"), 300s) << "whoever asks for more is not believed";
   EXPECT_EQ(retry_after("Retry-After: 99999999999"), std::nullopt);
   EXPECT_EQ(retry_after("Retry-After: Fri, 31 Dec 1999 23:59:59 GMT"), std::nullopt);
   EXPECT_EQ(retry_after("X-Other: 1"), std::nullopt);
@@ -303,6 +335,40 @@ TEST_P(TransportContract, CutLineIsBrokenWhereverItIsCut) {
     const auto transport = connect(server);
     expect_failure(transport->send(patch("{}"), kPatience, {}), kBroken);
     expect_failure(transport->stream({}, kPatience, {}, [](std::string_view) {}), kBroken);
+  }
+}
+
+TEST_P(TransportContract, WatchCutAtAnyByteGivesWholeLinesOnly) {
+  const std::string first = R"({"type":"ADDED","object":{"metadata":{"name":"a"}}})";
+  const std::string second = R"({"type":"BOOKMARK"})";
+  const std::string body = first + "\n" + second + "\n";
+  const auto chunk = [](const std::string& bytes) {
+    char size[24];
+    std::snprintf(size, sizeof size, "%zx\r\n", bytes.size());
+    return size + bytes + "\r\n";
+  };
+  const std::string answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" +
+                             chunk(body.substr(0, 20)) + chunk(body.substr(20)) + "0\r\n\r\n";
+  FaultyServer server(https(), [&](Connection& connection) {
+    if (auto request = connection.read_request()) {
+      connection.write(answer.substr(0, std::stoul(request->headers["x-cut-at"])));
+      connection.cut();
+    }
+  });
+  const auto transport = connect(server);
+  for (std::size_t at = 0; at < answer.size(); ++at) {
+    SCOPED_TRACE("cut before byte " + std::to_string(at));
+    std::vector<std::string> lines;
+    LineSplitter splitter([&](std::string_view line) { lines.emplace_back(line); });
+    Request request;
+    request.headers = {{"X-Cut-At", std::to_string(at)}};
+    const auto result =
+        transport->stream(request, kPatience, {}, [&](std::string_view bytes) { splitter.feed(bytes); });
+    expect_failure(result, kBroken);
+    ASSERT_LE(lines.size(), 2U);
+    for (std::size_t i = 0; i < lines.size(); ++i) {
+      ASSERT_EQ(lines[i], i == 0 ? first : second);
+    }
   }
 }
 

@@ -34,8 +34,9 @@ ClusterConfig TransportContract::config_for(const FaultyServer& server) {
   return config;
 }
 
-std::unique_ptr<Transport> TransportContract::make(const ClusterConfig& config, const Limits& limits) const {
-  auto transport = GetParam().make(config, limits);
+std::unique_ptr<Transport> TransportContract::make(const ClusterConfig& config, const Limits& limits,
+                                                   std::shared_ptr<ExecPlugin> plugin) const {
+  auto transport = GetParam().make(config, limits, std::move(plugin));
   if (!transport) {
     ADD_FAILURE() << transport.error().message;
     std::abort();
@@ -57,6 +58,8 @@ std::string to_string(TransportFailure kind) {
       return "kBroken";
     case TransportFailure::kTooLarge:
       return "kTooLarge";
+    case TransportFailure::kNoCredentials:
+      return "kNoCredentials";
   }
   return "?";
 }

@@ -14,6 +14,7 @@
 #include "certificates.h"
 #include "faulty_server.h"
 #include "kube/config.h"
+#include "kube/exec_plugin.h"
 #include "kube/transport.h"
 
 namespace sessmtp::kube::testing {
@@ -22,7 +23,9 @@ using namespace std::chrono_literals;
 
 struct TransportFactory {
   std::string name;
-  std::function<Result<std::unique_ptr<Transport>>(const ClusterConfig&, const Limits&)> make;
+  std::function<Result<std::unique_ptr<Transport>>(const ClusterConfig&, const Limits&,
+                                                   std::shared_ptr<ExecPlugin>)>
+      make;
 
   friend std::ostream& operator<<(std::ostream& out, const TransportFactory& factory) {
     return out << factory.name;
@@ -51,7 +54,8 @@ class Stopwatch {
 class TransportContract : public ::testing::TestWithParam<TransportFactory> {
  protected:
   [[nodiscard]] static ClusterConfig config_for(const FaultyServer& server);
-  [[nodiscard]] std::unique_ptr<Transport> make(const ClusterConfig& config, const Limits& limits = {}) const;
+  [[nodiscard]] std::unique_ptr<Transport> make(const ClusterConfig& config, const Limits& limits = {},
+                                                std::shared_ptr<ExecPlugin> plugin = nullptr) const;
   [[nodiscard]] std::unique_ptr<Transport> connect(const FaultyServer& server,
                                                    const Limits& limits = {}) const {
     return make(config_for(server), limits);

@@ -48,10 +48,6 @@ class ClientTest : public testing::Test {
   ScriptedTransport transport_;
 };
 
-std::string text(const SecretBytes& bytes) {
-  return std::string(bytes.expose());
-}
-
 TEST_F(ClientTest, QueryValuesAreEncoded) {
   TokenSource tokens(config_, clock_);
   Client client(transport_, tokens);
@@ -160,33 +156,6 @@ TEST_F(ClientTest, AWatchAnsweredOtherThan200IsAnErrorAndNoLine) {
   EXPECT_EQ(answer.error().reason, "Expired");
 }
 
-TEST_F(ClientTest, ATokenFileIsReadAgainEveryMinuteAndTrimmed) {
-  const TokenFile file;
-  file.write(" first\n");
-  config_.token_file = file.path();
-  TokenSource tokens(config_, clock_);
-  EXPECT_EQ(text(tokens.token()), "first");
-  file.write("second");
-  clock_.advance(59s);
-  EXPECT_EQ(text(tokens.token()), "first");
-  clock_.advance(1s);
-  EXPECT_EQ(text(tokens.token()), "second");
-}
-
-TEST_F(ClientTest, ATokenFileThatCannotBeReadLeavesTheLastGoodToken) {
-  const TokenFile file;
-  file.write("good");
-  config_.token_file = file.path();
-  TokenSource tokens(config_, clock_);
-  EXPECT_EQ(text(tokens.token()), "good");
-  file.write(" \n");
-  clock_.advance(60s);
-  EXPECT_EQ(text(tokens.token()), "good") << "empty";
-  fs::remove(file.path());
-  clock_.advance(60s);
-  EXPECT_EQ(text(tokens.token()), "good") << "gone";
-}
-
 TEST_F(ClientTest, ARejectedTokenIsReadAgainAndTheCallRepeatedOnce) {
   const TokenFile file;
   file.write("old");
@@ -207,6 +176,33 @@ TEST_F(ClientTest, ARejectedTokenThatIsStillTheSameIsNotTriedAgain) {
   transport_.then({.status = 401, .body = R"({"kind":"Status","reason":"Unauthorized"})"});
   EXPECT_EQ(client.get("/p", {}).error().kind, ApiErrorKind::kUnauthorized);
   EXPECT_EQ(transport_.requests().size(), 1U);
+}
+
+TEST_F(ClientTest, NothingIsSentWithoutTheCredentialThatShouldBeThere) {
+  config_.token_file = "/nowhere/token";
+  TokenSource tokens(config_, clock_);
+  Client client(transport_, tokens);
+  const auto answer = client.get("/p", {});
+  ASSERT_FALSE(answer);
+  EXPECT_TRUE(answer.error().transient());
+  EXPECT_THAT(answer.error().message, HasSubstr("/nowhere/token"));
+  EXPECT_TRUE(transport_.requests().empty());
+}
+
+TEST_F(ClientTest, ARepeatedCallCarriesOneCredentialAndItsOwnHeaders) {
+  const TokenFile file;
+  file.write("old");
+  config_.token_file = file.path();
+  config_.impersonate = {.user = "system:serviceaccount:ses:x", .uid = {}, .groups = {}, .extra = {}};
+  TokenSource tokens(config_, clock_);
+  Client client(transport_, tokens);
+  transport_.then({.status = 401, .meanwhile = [&file] { file.write("new"); }}).then({});
+  EXPECT_TRUE(client.apply("/p", {{"a", 1}}, {}));
+  ASSERT_EQ(transport_.requests().size(), 2U);
+  EXPECT_EQ(transport_.requests()[0].headers.size(), transport_.requests()[1].headers.size());
+  EXPECT_EQ(transport_.requests()[1].body, R"({"a":1})");
+  EXPECT_EQ(header(transport_.requests()[1], "Content-Type"), "application/apply-patch+yaml");
+  EXPECT_EQ(header(transport_.requests()[1], "Impersonate-User"), "system:serviceaccount:ses:x");
 }
 
 TEST_F(ClientTest, AWatchIsAuthorizedLikeEveryCall) {

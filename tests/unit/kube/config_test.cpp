@@ -11,8 +11,10 @@ namespace sessmtp::kube {
 namespace {
 
 using testing::AllOf;
+using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Not;
+using testing::Pair;
 namespace fs = std::filesystem;
 
 // An environment variable as long as the test needs it.
@@ -243,11 +245,28 @@ TEST_F(Kubeconfig, WhatCannotWorkIsExplained) {
       {ok + ", insecure-skip-tls-verify: maybe", "", "insecure-skip-tls-verify must be true or false"},
       {ok + ", insecure-skip-tls-verify: true, certificate-authority: ca", "", "exclude each other"},
       {ok + ", certificate-authority-data: '%%'", "", "certificate-authority-data is not base64"},
-      {ok, "exec: {command: aws}", "exec is not supported; supported are token, tokenFile"},
-      {ok, "auth-provider: {name: gcp}", "auth-provider is not supported"},
-      {ok, "username: me, password: pw", "username is not supported"},
-      {ok, "password: pw", "password is not supported"},
-      {ok, "token: abc, as: root", "acting as somebody else"},
+      {ok, "exec: {apiVersion: client.authentication.k8s.io/v1}", "command is missing"},
+      {ok, "exec: {command: aws}", "apiVersion must be client.authentication.k8s.io/v1 or"},
+      {ok, "exec: {command: a, apiVersion: client.authentication.k8s.io/v1alpha1}", "apiVersion must be"},
+      {ok, "exec: {command: a, apiVersion: client.authentication.k8s.io/v1}", "interactiveMode must be"},
+      {ok, "exec: {command: a, apiVersion: client.authentication.k8s.io/v1beta1, interactiveMode: x}",
+       "interactiveMode must be"},
+      {ok, "exec: {command: a, apiVersion: client.authentication.k8s.io/v1, interactiveMode: Always}",
+       "no terminal"},
+      {ok, "exec: {command: a, apiVersion: client.authentication.k8s.io/v1, env: [{value: b}]}",
+       "no usable name"},
+      {ok, "exec: {command: a, apiVersion: client.authentication.k8s.io/v1, args: b}", "args must be a list"},
+      {ok, "exec: aws", "command is missing"},
+      {ok, "auth-provider: {name: gcp}", "credential plugin (exec) replaces it"},
+      {ok, "username: me, password: pw, token: abc", "exclude each other"},
+      {ok, "username: 'me:', password: pw", "username must not hold a colon"},
+      {ok, "token: abc, as-groups: [a]", "need as"},
+      {ok, "token: abc, as-uid: u", "need as"},
+      {ok, "as: \"root\\nImpersonate-Group: system:masters\"", "without control characters"},
+      {ok, "as: me, as-groups: [\"a\\r\\nb\"]", "no control characters"},
+      {ok, "as: me, as-user-extra: {k: [\"a\\nb\"]}", "no control characters"},
+      {ok, "as: me, as-user-extra: {k: v}", "map of lists"},
+      {ok, "token: \"a\\nb\"", "without control characters"},
       {ok, "client-certificate: c", "needed together"},
       {ok, "client-key-data: S0VZ", "needed together"},
       {ok, "client-certificate: c, client-key-data: '*'", "client-key-data is not base64"},
@@ -262,11 +281,81 @@ TEST_F(Kubeconfig, WhatCannotWorkIsExplained) {
 }
 
 TEST_F(Kubeconfig, ErrorsNeverShowSecrets) {
-  for (const char* user : {"token: [hunter2]", "client-certificate: c, client-key-data: 'hunter2!'",
-                           "username: u, password: hunter2", "token: *hunter2", "token: 'hunter2"}) {
+  for (const char* user :
+       {"token: [hunter2]", "client-certificate: c, client-key-data: 'hunter2!'",
+        "token: t, username: u, password: hunter2", "token: *hunter2", "token: 'hunter2",
+        "token: \"hunter2\\n\"", "exec: {command: a, args: [hunter2], env: [{name: a, value: hunter2}]}"}) {
     EXPECT_THAT(error(with(kServer, user)), Not(HasSubstr("hunter2"))) << user;
   }
   EXPECT_THAT(error(with("server: 'https://me:hunter2@h'", "")), Not(HasSubstr("hunter2")));
+}
+
+TEST_F(Kubeconfig, ExecPluginIsRead) {
+  const auto config = load(
+      with(std::string(kServer) +
+               ", extensions: [{name: other, extension: 1}, {name: client.authentication.k8s.io/exec, "
+               "extension: {region: eu, port: 8, ratio: 1.5, on: true, off: null, text: \"8\", list: [a]}}]",
+           "exec: {apiVersion: client.authentication.k8s.io/v1, command: aws, args: [eks, '--x=1', ''], "
+           "env: [{name: A, value: b}, {name: C, value: ''}], interactiveMode: IfAvailable, "
+           "provideClusterInfo: true, installHint: \"get it\\e[31m\\nthere\"}"));
+  ASSERT_TRUE(config) << config.error().message;
+  ASSERT_TRUE(config->exec);
+  EXPECT_EQ(config->exec->command, "aws");
+  EXPECT_THAT(config->exec->arguments, ElementsAre("eks", "--x=1", ""));
+  EXPECT_THAT(config->exec->environment, ElementsAre(Pair("A", "b"), Pair("C", "")));
+  EXPECT_EQ(config->exec->api_version, "client.authentication.k8s.io/v1");
+  EXPECT_EQ(config->exec->install_hint, "get it[31m\nthere");
+  EXPECT_TRUE(config->exec->provide_cluster_info);
+  EXPECT_EQ(config->exec->cluster_config,
+            R"({"list":["a"],"off":null,"on":true,"port":8,"ratio":1.5,"region":"eu","text":"8"})");
+}
+
+TEST_F(Kubeconfig, ExecCommandWithASlashIsRelativeToItsFile) {
+  const auto command = [this](const std::string& name) {
+    const auto config = load(
+        with(kServer, "exec: {apiVersion: client.authentication.k8s.io/v1beta1, command: '" + name + "'}"));
+    return config ? config->exec->command : config.error().message;
+  };
+  EXPECT_EQ(command("./bin/plugin"), (folder_ / "bin/plugin").string());
+  EXPECT_EQ(command("../plugin"), (folder_.parent_path() / "plugin").string());
+  EXPECT_EQ(command("/usr/bin/plugin"), "/usr/bin/plugin");
+  EXPECT_EQ(command("plugin"), "plugin");
+}
+
+// client-go:plugin/pkg/client/auth/exec/exec.go, UpdateTransportConfig
+TEST_F(Kubeconfig, ExecPluginIsNotAskedWhenThereIsACredential) {
+  for (const char* other :
+       {"token: abc", "tokenFile: t", "username: u, password: p", "client-certificate: c, client-key: k"}) {
+    const auto config = load(with(kServer, std::string(other) + ", exec: {command: aws}"));
+    ASSERT_TRUE(config) << config.error().message;
+    EXPECT_FALSE(config->exec) << other;
+  }
+}
+
+TEST_F(Kubeconfig, PasswordAndImpersonationAreRead) {
+  const auto config = load(with(kServer,
+                                "username: me, password: 'a:b', as: jane, as-uid: '7', as-groups: [x, y], "
+                                "as-user-extra: {example.org/scope: [view, edit]}"));
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_EQ(config->username, "me");
+  EXPECT_EQ(config->password, "a:b");
+  EXPECT_EQ(config->impersonate.user, "jane");
+  EXPECT_EQ(config->impersonate.uid, "7");
+  EXPECT_THAT(config->impersonate.groups, ElementsAre("x", "y"));
+  EXPECT_THAT(config->impersonate.extra,
+              ElementsAre(Pair("example.org/scope", "view"), Pair("example.org/scope", "edit")));
+}
+
+// client-go:tools/clientcmd/api/v1/conversion.go
+TEST_F(Kubeconfig, TwoEntriesOfOneNameInOneFileAreAMistake) {
+  EXPECT_THAT(error(with(kServer, "token: a") + "- name: u\n  user: {token: b}\n"),
+              HasSubstr("there are two users named \"u\""));
+}
+
+TEST_F(Kubeconfig, FieldsThatAskForNothingAreAccepted) {
+  const auto config =
+      load(with(std::string(kServer) + ", disable-compression: true, unknown: [1]", "token: a"));
+  EXPECT_TRUE(config) << config.error().message;
 }
 
 TEST_F(Kubeconfig, UnusedEntriesDoNoHarm) {
