@@ -380,8 +380,9 @@ def first_complaint(controller: Controller, about: str) -> str:
 
 def assert_said_once(lines: list[str]) -> None:
     """However often it was tried, for each thing watched."""
-    said = [(line["msg"], line.get("path")) for line in map(json.loads, lines)]
-    assert sorted(set(said)) == sorted(said)
+    said = Counter((line["msg"], line.get("path")) for line in map(json.loads, lines))
+    twice = "API server does not answer, trying again"  # the lease has a connection of its own
+    assert [(what, count) for what, count in said.items() if count > (2 if twice in what else 1)] == []
 
 
 def die_with_us() -> None:

@@ -57,15 +57,15 @@ class Metrics:
             for labels, count in self.samples[f"{name}_count"]:
                 assert self.value(f"{name}_bucket", **labels, le="+Inf") == count, name
 
-    def find(self, name: str, **labels: str) -> list[tuple[Labels, float]]:
+    def find(self, name: str, /, **labels: str) -> list[tuple[Labels, float]]:
         """The series of that name that have these labels, and maybe others."""
         return [(own, value) for own, value in self.samples.get(name, []) if labels.items() <= own.items()]
 
-    def value(self, name: str, **labels: str) -> float | None:
+    def value(self, name: str, /, **labels: str) -> float | None:
         """Of the one series that has these labels; None when there is none."""
         found = self.find(name, **labels)
         assert len(found) <= 1, f"{name} is ambiguous: {found}"
         return found[0][1] if found else None
 
-    def total(self, name: str, **labels: str) -> float:
+    def total(self, name: str, /, **labels: str) -> float:
         return sum(value for _, value in self.find(name, **labels))

@@ -37,9 +37,12 @@ def test_etcd_restored_from_a_backup(
 
     keys |= rotated
     world.wait_all_synced(keys, seconds=60)
-    calls = spare_cluster.calls(mark)
-    listed = {call.resource for call in calls if (call.verb, call.code) == ("list", 200)}
-    assert listed == {"secrets", "sessmtpcredentials"}
+
+    def listed() -> set[str]:
+        calls = spare_cluster.calls(mark)
+        return {call.resource for call in calls if (call.verb, call.code) == ("list", 200)}
+
+    world.wait_for("everything is listed", lambda: listed() == {"secrets", "sessmtpcredentials"}, 30)
     for name in keys:
         world.wait_synced(name)
     assert world.api.get("SesSmtpCredential", "later", world.namespace) is None
