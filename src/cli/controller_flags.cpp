@@ -22,9 +22,10 @@ void add_duration(CLI::App& sub, const std::string& flag, std::int64_t& ms, cons
   static const std::map<std::string, std::int64_t> kUnits = {
       {"ms", 1}, {"s", 1000}, {"m", 60'000}, {"h", 3'600'000}};
   using Unit = CLI::AsNumberWithUnit;
+  CLI::Validator unit = Unit(kUnits, static_cast<Unit::Options>(Unit::CASE_SENSITIVE | Unit::UNIT_REQUIRED));
   sub.add_option(flag, ms, what)
-      ->transform(
-          Unit(kUnits, static_cast<Unit::Options>(Unit::CASE_SENSITIVE | Unit::UNIT_REQUIRED), "DURATION"))
+      ->type_name("DURATION")
+      ->transform(unit.description(""))
       ->check(CLI::Range(std::int64_t{100}, std::int64_t{1} << 40).description(""))
       ->default_str(default_text)
       ->envname(variable);
