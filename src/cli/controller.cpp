@@ -6,8 +6,7 @@
 #include <CLI/CLI.hpp>
 #include <csignal>
 #include <cstdio>
-#include <cstdlib>
-#include <map>
+#include <exception>
 #include <memory>
 #include <random>
 #include <stop_token>
@@ -64,11 +63,13 @@ std::string identity() {
   return host_name() + suffix;
 }
 
-// Probes and scrapes need few; a page of metrics may be some megabytes.
-constexpr std::size_t kMaxConnections = 16;
+// A page of metrics may be some megabytes; probes are small, and nobody may keep them out.
+constexpr std::size_t kMaxScrapes = 16;
+constexpr std::size_t kMaxProbes = 256;
 
 // A server on that address, or none when the address is "0".
 Result<std::unique_ptr<server::HttpServer>> serve(const std::string& what, const std::string& address,
+                                                  std::size_t max_connections,
                                                   server::HttpServer::Handler handler) {
   const auto parsed = server::parse_bind_address(address);
   if (!parsed) {
@@ -78,7 +79,7 @@ Result<std::unique_ptr<server::HttpServer>> serve(const std::string& what, const
     return nullptr;
   }
   auto started =
-      server::HttpServer::start(**parsed, std::move(handler), {.max_connections = kMaxConnections});
+      server::HttpServer::start(**parsed, std::move(handler), {.max_connections = max_connections});
   if (started) {
     server::BindAddress bound = **parsed;
     bound.port = (*started)->port();
@@ -109,31 +110,41 @@ kube::ElectionOptions election_options(const ControllerCommand& command, const k
 // Serves metrics and health while the controller runs.
 ExitCode serve_and_run(operator_::Controller& controller, const ControllerCommand& command,
                        const sigset_t& stop_signals) {
-  const auto metrics_server = serve("metrics", command.metrics_bind_address, [&](std::string_view path) {
-    return path == "/metrics"
-               ? server::Answer{.content_type = operator_::kMetricsContentType, .body = controller.metrics()}
-               : server::not_found();
-  });
+  const auto metrics_server =
+      serve("metrics", command.metrics_bind_address, kMaxScrapes, [&](std::string_view path) {
+        return path == "/metrics" ? server::Answer{.content_type = operator_::kMetricsContentType,
+                                                   .body = controller.metrics()}
+                                  : server::not_found();
+      });
   if (!metrics_server) {
-    return refuse("metrics cannot be served", metrics_server.error());
+    return refuse("metrics cannot be served: choose another --metrics-bind-address, or 0 for none",
+                  metrics_server.error());
   }
-  const auto health_server = serve("health", command.health_bind_address, [&](std::string_view path) {
-    return path == "/healthz"  ? health_page(controller.liveness())
-           : path == "/readyz" ? health_page(controller.readiness())
-                               : server::not_found();
-  });
+  const auto health_server =
+      serve("health", command.health_bind_address, kMaxProbes, [&](std::string_view path) {
+        return path == "/healthz"  ? health_page(controller.liveness())
+               : path == "/readyz" ? health_page(controller.readiness())
+                                   : server::not_found();
+      });
   if (!health_server) {
-    return refuse("health cannot be served", health_server.error());
+    return refuse("health cannot be served: choose another --health-probe-bind-address, or 0 for none",
+                  health_server.error());
   }
   std::stop_source stop;
-  const std::jthread signal_thread([&stop, &stop_signals] {
+  std::jthread signal_thread([&stop, &stop_signals] {
     int signal = 0;
     (void)sigwait(&stop_signals, &signal);
     log::info("asked to stop", {{"signal", signal == SIGINT ? "SIGINT" : "SIGTERM"}});
     stop.request_stop();
   });
-  controller.run(stop.get_token());
-  return kOk;
+  try {
+    controller.run(stop.get_token());
+    return kOk;
+  } catch (const std::exception& error) {
+    log::error("unexpected failure, ending", {{"error", error.what()}});
+  }
+  (void)pthread_kill(signal_thread.native_handle(), SIGTERM);  // it waits for nothing else
+  return kFailed;
 }
 
 }  // namespace

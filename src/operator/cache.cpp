@@ -33,9 +33,11 @@ void Cache::begin_credential_list(const std::string& scope) {
   ++scopes_[scope].credential_lists;
 }
 
-void Cache::replace_credentials(const std::string& scope, std::vector<SesSmtpCredential> credentials) {
+void Cache::replace_credentials(const std::string& scope, std::vector<SesSmtpCredential> credentials,
+                                std::set<NamespacedName> unreadable) {
   std::set<NamespacedName> concerned;
-  std::set<NamespacedName> present;
+  std::set<NamespacedName> present = std::move(unreadable);
+  bool first = false;
   {
     const std::scoped_lock lock(mutex_);
     for (const SesSmtpCredential& credential : credentials) {
@@ -53,10 +55,11 @@ void Cache::replace_credentials(const std::string& scope, std::vector<SesSmtpCre
     for (SesSmtpCredential& credential : credentials) {
       store_credential(std::move(credential), Origin::kList, concerned);
     }
-    scopes_[scope].credentials = Fill::kListed;
+    first = std::exchange(scopes_[scope].credentials, Fill::kListed) != Fill::kListed;
   }
   filled_.notify_all();
-  wake(concerned);
+  // At the start all of them are news, and what really changes must not wait behind them.
+  wake(concerned, first ? kube::Priority::kResync : kube::Priority::kChanged);
   wake(present, kube::Priority::kResync);
 }
 
@@ -140,10 +143,18 @@ void Cache::lost_secrets(const std::string& scope) {
 }
 
 void Cache::refuse_credentials(const std::string& scope) {
+  drop_scope(scope, Fill::kRefused);
+}
+
+void Cache::forget_credentials(const std::string& scope) {
+  drop_scope(scope, Fill::kWaiting);
+}
+
+void Cache::drop_scope(const std::string& scope, Fill fill) {
   std::set<NamespacedName> gone;
   {
     const std::scoped_lock lock(mutex_);
-    scopes_[scope].credentials = Fill::kRefused;
+    scopes_[scope].credentials = fill;
     collect_scope(scope, gone);
     std::set<NamespacedName> concerned;
     for (const NamespacedName& key : gone) {
@@ -213,14 +224,21 @@ void Cache::note_missing_secret(const NamespacedName& secret) {
   secrets_.answered_missing(secret);
 }
 
-void Cache::resync() {
+void Cache::wake_all() {
   std::set<NamespacedName> all;
   {
     const std::scoped_lock lock(mutex_);
-    secrets_.doubt("");
     collect_scope("", all);
   }
   wake(all, kube::Priority::kResync);
+}
+
+void Cache::resync() {
+  {
+    const std::scoped_lock lock(mutex_);
+    secrets_.doubt("");
+  }
+  wake_all();
 }
 
 bool Cache::wait_until_credentials_listed(const std::string& scope, std::stop_token stop) {
@@ -238,6 +256,11 @@ bool Cache::wait_until_filled(std::stop_token stop) {
 bool Cache::filled(const std::string& scope) const {
   const std::scoped_lock lock(mutex_);
   return is_filled(scopes_.at(scope));
+}
+
+bool Cache::credentials_listed(const std::string& scope) const {
+  const std::scoped_lock lock(mutex_);
+  return scopes_.at(scope).credentials == Fill::kListed;
 }
 
 bool Cache::is_filled(const Scope& scope) {

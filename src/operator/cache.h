@@ -36,7 +36,9 @@ class Cache {
   // What the reflectors report. A list replaces what was known. Of events, a version older than the one
   // known is ignored: our own writes are put here before their echo arrives.
   void begin_credential_list(const std::string& scope);
-  void replace_credentials(const std::string& scope, std::vector<api::SesSmtpCredential> credentials);
+  // `unreadable` are those that could not be understood: what was known of them stays.
+  void replace_credentials(const std::string& scope, std::vector<api::SesSmtpCredential> credentials,
+                           std::set<kube::NamespacedName> unreadable = {});
   void put_credential(api::SesSmtpCredential credential);
   void remove_credential(const kube::ObjectMeta& meta);
   void begin_secret_list(const std::string& scope);
@@ -48,6 +50,8 @@ class Cache {
   void lost_secrets(const std::string& scope);
   // We may not list there; what was known is forgotten.
   void refuse_credentials(const std::string& scope);
+  // There is no CRD any more, so there are no credentials.
+  void forget_credentials(const std::string& scope);
   void refuse_secrets(const std::string& scope);
 
   // The answers to our own writes and live reads: known at once, and no reason for the one who asked to
@@ -57,7 +61,8 @@ class Cache {
   void note_unwatched_secret(const kube::NamespacedName& secret, const std::string& type);
   void note_missing_secret(const kube::NamespacedName& secret);
 
-  // Everybody looks again, with a live read of what no event would tell of.
+  // Everybody looks again; after resync() with a live read of what no event would tell of.
+  void wake_all();
   void resync();
 
   // Credentials are listed before Secrets, so that their names are known when the Secrets come by.
@@ -66,6 +71,7 @@ class Cache {
   // Until every scope has been listed or refused. False when stopped before.
   [[nodiscard]] bool wait_until_filled(std::stop_token stop);
   [[nodiscard]] bool filled(const std::string& scope) const;
+  [[nodiscard]] bool credentials_listed(const std::string& scope) const;
 
   // Everything but the time and the live reads; empty when there is no such credential.
   [[nodiscard]] std::optional<Observation> observe(const kube::NamespacedName& credential) const;
@@ -92,6 +98,7 @@ class Cache {
   void refer(const api::SesSmtpCredential& credential);
   void unrefer(const api::SesSmtpCredential& old, const api::SesSmtpCredential* fresh,
                std::set<kube::NamespacedName>& concerned);
+  void drop_scope(const std::string& scope, Fill fill);
   void collect_scope(const std::string& scope, std::set<kube::NamespacedName>& out) const;
   void collect_claimants(const kube::NamespacedName& target, std::set<kube::NamespacedName>& out) const;
   void collect_referrers(const kube::NamespacedName& secret, std::set<kube::NamespacedName>& out) const;

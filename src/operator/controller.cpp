@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <exception>
 #include <random>
+#include <set>
 #include <thread>
 
 #include "api/names.h"
+#include "base/chained_stop.h"
 #include "base/log.h"
 #include "base/wait.h"
 
@@ -22,6 +24,12 @@ milliseconds drain_limit_of(const ControllerOptions& options) {
                           : options.drain_limit;
 }
 
+// Each once: two readers of one scope would take each other's lists for their own.
+std::vector<std::string> scopes_of(const ControllerOptions& options) {
+  const std::set<std::string> names(options.watch_namespaces.begin(), options.watch_namespaces.end());
+  return names.empty() ? std::vector<std::string>{""} : std::vector<std::string>(names.begin(), names.end());
+}
+
 std::string name_of(const kube::Reflector& reflector) {
   const kube::Reflector::Options& options = reflector.options();
   return "watch " + options.resource + (options.namespace_.empty() ? "" : " in " + options.namespace_);
@@ -35,18 +43,25 @@ Controller::Controller(kube::Client& client, kube::Client& election_client, cons
       clock_(clock),
       registry_(metrics),
       options_(std::move(options)),
-      scopes_(options_.watch_namespaces.empty() ? std::vector<std::string>{""} : options_.watch_namespaces),
+      scopes_(scopes_of(options_)),
       client_(client),
       queue_(clock, metrics, "sessmtpcredential"),
       cache_(scopes_, clock,
-             [this](const kube::NamespacedName& key, kube::Priority priority) { queue_.add(key, priority); }),
+             [this](const kube::NamespacedName& key, kube::Priority priority) {
+               if (at_work_) {
+                 queue_.add(key, priority);
+               }
+             }),
       events_(client, clock, metrics, options_.instance),
       reconcile_metrics_(metrics, options_.workers),
       rotation_metrics_(metrics),
       credential_metrics_([this] { return cache_.credentials(); }),
       reconciler_(client, cache_, events_, rotation_metrics_, clock),
       workers_(queue_, reconciler_, reconcile_metrics_, clock, options_.workers),
-      crd_(client) {
+      crd_(client, [this] {
+        return std::ranges::any_of(
+            scopes_, [this](const std::string& scope) { return cache_.credentials_listed(scope); });
+      }) {
   if (options_.election) {
     elector_.emplace(election_client, clock, metrics, *options_.election);
   }
@@ -79,14 +94,21 @@ void Controller::add_scope(const std::string& scope) {
 
 void Controller::run(std::stop_token stop) {
   std::vector<std::jthread> threads;
+  const ChainedStop end(stop);
   for (kube::Reflector& reflector : reflectors_) {
-    threads.emplace_back([this, &reflector, stop] { read(reflector, stop); });
+    threads.emplace_back([this, &reflector, token = end.token()] { read(reflector, token); });
   }
-  threads.emplace_back([this, stop] { resync(stop); });
+  threads.emplace_back([this, token = end.token()] { resync(token); });
 
   if (crd_.wait_until_usable(stop) && cache_.wait_until_filled(stop)) {
     log::info("ready", {{"credentials", cache_.credentials().size()}, {"workers", options_.workers}});
-    const auto lead = [this](std::stop_token leading) { workers_.run(leading, drain_limit_of(options_)); };
+    // A standby queues nothing: whatever happened meanwhile, everybody looks when it takes over.
+    const auto lead = [this](std::stop_token leading) {
+      at_work_ = true;
+      cache_.wake_all();
+      workers_.run(leading, drain_limit_of(options_));
+      at_work_ = false;
+    };
     if (elector_) {
       elector_->run(stop, lead);
     } else {
@@ -137,7 +159,11 @@ HealthReport Controller::liveness() const {
   if (elector_) {
     inputs.renewal_overdue = elector_->overdue();
   }
-  return judge_liveness(inputs, clock_.steady());
+  LivenessLimits limits;
+  // A watch that is silent to its end, and what it takes to notice.
+  limits.reader =
+      std::max(limits.reader, std::chrono::ceil<std::chrono::seconds>(2 * options_.watch_timeout) + 120s);
+  return judge_liveness(inputs, clock_.steady(), limits);
 }
 
 HealthReport Controller::readiness() const {

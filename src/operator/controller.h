@@ -4,6 +4,7 @@
 
 #include <prometheus/registry.h>
 
+#include <atomic>
 #include <chrono>
 #include <list>
 #include <optional>
@@ -73,6 +74,7 @@ class Controller {
   const ControllerOptions options_;
   const std::vector<std::string> scopes_;
   kube::Client& client_;
+  std::atomic<bool> at_work_ = false;
   kube::WorkQueue queue_;
   Cache cache_;
   kube::EventRecorder events_;

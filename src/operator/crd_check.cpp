@@ -1,6 +1,7 @@
 #include "operator/crd_check.h"
 
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "api/crd_schema.h"
 #include "base/log.h"
@@ -13,6 +14,7 @@ using namespace std::chrono_literals;
 
 // A person is about to apply a CRD; the API server shows its schema a moment later.
 constexpr auto kPause = 2s;
+constexpr int kMaxLooksInVain = 15;
 
 }  // namespace
 
@@ -37,23 +39,37 @@ CrdCheck::Finding CrdCheck::finding() const {
 CrdCheck::Finding CrdCheck::look(std::stop_token stop) {
   const auto document = client_.get(api::kSchemaPath, stop);
   if (!document) {
-    switch (document.error().kind) {
-      case kube::ApiErrorKind::kNotFound:
-        return {.state = CrdState::kMissing, .lacks = {}};
-      case kube::ApiErrorKind::kForbidden:
-        return {.state = CrdState::kUnreadable, .lacks = {}};
-      default:
-        return finding();  // nothing new
+    const kube::ApiErrorKind kind = document.error().kind;
+    if (kind == kube::ApiErrorKind::kCancelled || kind == kube::ApiErrorKind::kNoAnswer) {
+      return finding();  // said elsewhere
     }
+    if (kind == kube::ApiErrorKind::kForbidden) {
+      return {.state = CrdState::kUnreadable, .lacks = {}};
+    }
+    const bool missing = kind == kube::ApiErrorKind::kNotFound;
+    return no_schema(document.error().summary(),
+                     missing ? Finding{.state = CrdState::kMissing, .lacks = {}} : finding());
   }
   auto missing = api::missing_fields(*document);
   if (!missing) {
-    return {.state = CrdState::kMissing, .lacks = {}};
+    return no_schema(missing.error().message, {.state = CrdState::kMissing, .lacks = {}});
   }
   if (missing->empty()) {
     return {.state = CrdState::kCurrent, .lacks = {}};
   }
   return {.state = CrdState::kOutdated, .lacks = std::move(*missing)};
+}
+
+// A schema is shown a moment after the resource is served. If it never is, something in between hides it.
+CrdCheck::Finding CrdCheck::no_schema(const std::string& why, Finding otherwise) {
+  if (std::exchange(trouble_, why) != why) {
+    log::warn("schema of the CRD not had, trying again", {{"path", api::kSchemaPath}, {"error", why}});
+  }
+  looks_in_vain_ = served_() ? looks_in_vain_ + 1 : 0;
+  if (looks_in_vain_ < kMaxLooksInVain) {
+    return otherwise;
+  }
+  return {.state = CrdState::kUnreadable, .lacks = {}};
 }
 
 void CrdCheck::note(Finding found) {

@@ -26,7 +26,9 @@ class CrdCheck {
   // Lets time pass, as wait_for() does.
   using Wait = std::function<bool(std::chrono::milliseconds, std::stop_token)>;
 
-  explicit CrdCheck(kube::Client& client, Wait wait = wait_for) : client_(client), wait_(std::move(wait)) {}
+  // `served`: whether the API server answers requests for the resource, whatever its schema says.
+  CrdCheck(kube::Client& client, std::function<bool()> served, Wait wait = wait_for)
+      : client_(client), served_(std::move(served)), wait_(std::move(wait)) {}
 
   // Asks until the CRD will do, or its schema may not be read. False when stopped before.
   [[nodiscard]] bool wait_until_usable(std::stop_token stop);
@@ -35,10 +37,14 @@ class CrdCheck {
 
  private:
   [[nodiscard]] Finding look(std::stop_token stop);
+  [[nodiscard]] Finding no_schema(const std::string& why, Finding otherwise);
   void note(Finding finding);
 
   kube::Client& client_;
+  const std::function<bool()> served_;
   const Wait wait_;
+  std::string trouble_;  // so that the same trouble is logged once
+  int looks_in_vain_ = 0;
   mutable std::mutex mutex_;
   Finding finding_;
 };

@@ -108,6 +108,9 @@ Needs needs(const Observation& o) {
   if (o.credential.meta.terminating || judge_from_metadata(o) || settled(o)) {
     return Needs::kNothing;
   }
+  if (o.target.presence == Presence::kUnknown && o.credential.status.target) {
+    return Needs::kSourceAndTarget;  // it is there, as far as status knows
+  }
   if (o.target.presence != Presence::kKnown) {
     return Needs::kSource;
   }

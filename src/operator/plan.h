@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "api/ses_smtp_credential.h"
-#include "kube/events.h"
+#include "kube/event.h"
 #include "kube/secret.h"
 #include "operator/needs.h"
 #include "operator/observation.h"

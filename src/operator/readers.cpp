@@ -35,16 +35,24 @@ Result<void> then(Result<T> decoded, const Use& use) {
 
 void CredentialReader::list_begins() {
   incoming_.clear();
+  unreadable_.clear();
   cache_.begin_credential_list(scope_);
 }
 
 Result<void> CredentialReader::listed(std::string_view object) {
-  return then(credential_from(object),
-              [this](api::SesSmtpCredential credential) { incoming_.push_back(std::move(credential)); });
+  auto result = then(credential_from(object), [this](api::SesSmtpCredential credential) {
+    incoming_.push_back(std::move(credential));
+  });
+  if (!result) {
+    if (const auto meta = kube::parse_meta(object)) {
+      unreadable_.insert(meta->key());
+    }
+  }
+  return result;
 }
 
 void CredentialReader::list_ends() {
-  cache_.replace_credentials(scope_, std::exchange(incoming_, {}));
+  cache_.replace_credentials(scope_, std::exchange(incoming_, {}), std::exchange(unreadable_, {}));
 }
 
 Result<void> CredentialReader::put(std::string_view object) {
@@ -59,6 +67,10 @@ Result<void> CredentialReader::remove(std::string_view object) {
 
 void CredentialReader::refused(const kube::ApiError& /*error*/) {
   cache_.refuse_credentials(scope_);
+}
+
+void CredentialReader::missing() {
+  cache_.forget_credentials(scope_);
 }
 
 void SecretReader::list_begins() {

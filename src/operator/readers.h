@@ -1,6 +1,7 @@
 // From what a reflector brings to what the cache holds.
 #pragma once
 
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,11 +24,13 @@ class CredentialReader final : public kube::ReflectorHandler {
   [[nodiscard]] Result<void> remove(std::string_view object) override;
   void lost() override {}  // none is that long: the API server takes 3 MiB at most
   void refused(const kube::ApiError& error) override;
+  void missing() override;
 
  private:
   Cache& cache_;
   const std::string scope_;
   std::vector<api::SesSmtpCredential> incoming_;
+  std::set<kube::NamespacedName> unreadable_;
 };
 
 class SecretReader final : public kube::ReflectorHandler {
@@ -41,6 +44,7 @@ class SecretReader final : public kube::ReflectorHandler {
   [[nodiscard]] Result<void> remove(std::string_view object) override;
   void lost() override;
   void refused(const kube::ApiError& error) override;
+  void missing() override {}  // Secrets are always there
 
  private:
   Cache& cache_;

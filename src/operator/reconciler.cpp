@@ -20,11 +20,13 @@ constexpr int kMaxRounds = 4;
 constexpr milliseconds kVersionTouchInterval = 10s;
 
 bool differ_in_versions_only(const Status& a, Status b) {
-  if (!a.source || !b.source || !a.target || !b.target) {
+  if (!a.source || !b.source || a.target.has_value() != b.target.has_value()) {
     return false;
   }
   b.source = a.source;
-  b.target->resource_version = a.target->resource_version;
+  if (b.target) {
+    b.target->resource_version = a.target->resource_version;
+  }
   return a == b;
 }
 
@@ -221,7 +223,10 @@ void Reconciler::measure_rotation(const Observation& before, const Plan& decided
     return;
   }
   rotations_.rotations.Increment();
-  if (before.source.changed) {
+  // Of another source nobody knows when it began to matter.
+  const bool same_source = before.credential.status.source && decided.status->source &&
+                           before.credential.status.source->uid == decided.status->source->uid;
+  if (before.source.changed && same_source) {
     rotations_.lag.Observe(std::chrono::duration<double>(clock_.steady() - *before.source.changed).count());
   }
 }

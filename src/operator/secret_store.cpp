@@ -141,7 +141,8 @@ bool SecretStore::answered(const kube::ObjectMeta& meta) {
 }
 
 void SecretStore::answered_unwatched(const NamespacedName& secret, const std::string& type) {
-  if (const auto found = entries_.find(secret); found != entries_.end()) {
+  if (const auto found = entries_.find(secret);
+      found != entries_.end() && found->second.sight.presence != Presence::kKnown) {
     found->second.sight = {.presence = Presence::kUnwatched, .record = {}, .type = type};
     found->second.since = lists_begun(secret);
   }

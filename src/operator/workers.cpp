@@ -5,6 +5,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/chained_stop.h"
 #include "base/log.h"
 
 namespace sessmtp::operator_ {
@@ -41,9 +42,10 @@ void Workers::run(std::stop_token stop, std::chrono::milliseconds drain_limit) {
     int running = count_;
     std::vector<std::jthread> threads;
     threads.reserve(static_cast<std::size_t>(count_));
+    const ChainedStop end(stop);
     for (int i = 0; i < count_; ++i) {
-      threads.emplace_back([&] {
-        work(stop, calls.get_token());
+      threads.emplace_back([&, intake = end.token()] {
+        work(intake, calls.get_token());
         const std::scoped_lock lock(mutex);
         --running;
         changed.notify_all();

@@ -319,6 +319,19 @@ TEST_F(CacheTest, AResyncDoubtsOnlyWhatNoEventWouldTell) {
   EXPECT_EQ(source_version(cache_, "mail"), "s@10");
 }
 
+TEST_F(CacheTest, WithoutACrdThereAreNoCredentials) {
+  fill({{.name = "mail"}}, {secret("iam")});
+  cache_.forget_credentials("");
+  EXPECT_THAT(cache_.credentials(), IsEmpty()) << "or their targets would be made again when they go";
+  EXPECT_FALSE(cache_.filled(""));
+}
+
+TEST_F(CacheTest, ACredentialThatCannotBeReadStaysAsItWasKnown) {
+  fill({{.name = "a"}, {.name = "b"}}, {});
+  cache_.replace_credentials("", {credential({.name = "a"})}, {{"shop", "b"}});
+  EXPECT_TRUE(cache_.observe({"shop", "b"}));
+}
+
 TEST_F(CacheTest, AfterALostEventNothingIsKnown) {
   fill({{.name = "mail"}}, {secret("iam")});
   cache_.lost_secrets("");

@@ -219,7 +219,9 @@ TEST_F(ControllerTest, WithoutTheLeaseNothingIsWrittenAndWithItWhatWasMissedIs) 
   EXPECT_FALSE(process.leads());
   process.connection.forget_calls();
   rotate(kKey);
-  ASSERT_TRUE(eventually([&] { return process.waiting() == 5; })) << "the watches go on";
+  server.use([](World& world) { world.credential("later"); });
+  ASSERT_TRUE(eventually([&] { return process.controller.metrics().find("\"later\"") != std::string::npos; }))
+      << "the watches go on";
   EXPECT_TRUE(process.controller.readiness().ok);
   EXPECT_FALSE(process.connection.called("PATCH"));
   EXPECT_FALSE(process.connection.called("GET"));

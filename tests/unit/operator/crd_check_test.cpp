@@ -67,7 +67,9 @@ class CrdCheckTest : public testing::Test {
   kube::TokenSource tokens{config, clock};
   kube::Client client{transport, tokens};
   std::vector<std::chrono::milliseconds> pauses;
-  CrdCheck check{client, [this](std::chrono::milliseconds pause, std::stop_token asked) {
+  bool served = false;
+  CrdCheck check{client, [this] { return served; },
+                 [this](std::chrono::milliseconds pause, std::stop_token asked) {
                    pauses.push_back(pause);
                    return !asked.stop_requested();
                  }};
@@ -110,6 +112,26 @@ TEST_F(CrdCheckTest, ASchemaThatMayNotBeReadIsNoObstacle) {
   EXPECT_TRUE(run());
   EXPECT_THAT(states(), ElementsAre(CrdState::kUnreadable));
   EXPECT_EQ(count(log, "not compared"), 1U) << log;
+}
+
+TEST_F(CrdCheckTest, ASchemaThatIsHiddenIsNoObstacleForEver) {
+  for (int i = 0; i < 30; ++i) {
+    missing();
+  }
+  answer(crd_schema({"spec.region"}));
+  EXPECT_FALSE(run()) << "nobody knows of a CRD";
+  EXPECT_EQ(count(log, "schema of the CRD not had"), 1U) << log;
+  EXPECT_EQ(states().back(), CrdState::kOutdated);
+}
+
+TEST_F(CrdCheckTest, ASchemaThatIsHiddenIsNoObstacleWhileTheResourceIsServed) {
+  served = true;
+  for (int i = 0; i < 30; ++i) {
+    missing();
+  }
+  EXPECT_TRUE(run());
+  EXPECT_EQ(states().size(), 15U) << "it comes a moment after the CRD";
+  EXPECT_EQ(states().back(), CrdState::kUnreadable);
 }
 
 TEST_F(CrdCheckTest, NoAnswerIsNoFinding) {
