@@ -72,6 +72,7 @@ void SecretStore::listed(const std::string& scope, const kube::ObjectMeta& meta)
 void SecretStore::end_list(const std::string& scope) {
   const auto incoming = std::exchange(lists_[scope].incoming, {});
   each_in(scope, [&](const NamespacedName& name, Entry& entry) {
+    entry.gone_at.clear();
     const bool learned_meanwhile = entry.since == lists_[scope].begun;
     const bool known = entry.sight.presence == Presence::kKnown;
     const auto found = incoming.find(name);
@@ -102,14 +103,15 @@ bool SecretStore::put(const kube::ObjectMeta& meta) {
   if (found == entries_.end()) {
     return false;
   }
-  const Sight& sight = found->second.sight;
-  if (sight.presence == Presence::kKnown &&
-      later_version(sight.record.version.resource_version, meta.resource_version)) {
+  Entry& entry = found->second;
+  const bool known = entry.sight.presence == Presence::kKnown;
+  if (later_version(known ? entry.sight.record.version.resource_version : entry.gone_at,
+                    meta.resource_version)) {
     return false;
   }
-  const bool news = learn(found->second, record_of(meta));
+  const bool news = learn(entry, record_of(meta));
   if (news) {
-    found->second.sight.changed = clock_.steady();
+    entry.sight.changed = clock_.steady();
   }
   return news;
 }
@@ -125,6 +127,7 @@ bool SecretStore::remove(const kube::ObjectMeta& meta) {
                 later_version(sight.record.version.resource_version, meta.resource_version))) {
     return false;
   }
+  found->second.gone_at = meta.resource_version;
   const bool news = sight.presence != Presence::kAbsent;
   sight = {.presence = Presence::kAbsent, .record = {}};
   return news;
@@ -140,6 +143,8 @@ bool SecretStore::answered(const kube::ObjectMeta& meta) {
   return true;
 }
 
+// Of the next two: what the watch has seen since is newer than the answer, or it will say so itself.
+
 void SecretStore::answered_unwatched(const NamespacedName& secret, const std::string& type) {
   if (const auto found = entries_.find(secret);
       found != entries_.end() && found->second.sight.presence != Presence::kKnown) {
@@ -149,7 +154,6 @@ void SecretStore::answered_unwatched(const NamespacedName& secret, const std::st
 }
 
 void SecretStore::answered_missing(const NamespacedName& secret) {
-  // What the watch has seen since is newer than the answer, or it will say so itself.
   if (const auto found = entries_.find(secret);
       found != entries_.end() && found->second.sight.presence == Presence::kUnknown) {
     found->second.sight.presence = Presence::kAbsent;

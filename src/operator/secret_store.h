@@ -40,7 +40,7 @@ class SecretStore {
   void listed(const std::string& scope, const kube::ObjectMeta& meta);
   void end_list(const std::string& scope);
   // Events. True: news. A version older than the one known is none: our own writes are noted before
-  // their echo arrives.
+  // their echo arrives. Nor is an answer older than a deletion that was heard of before it.
   [[nodiscard]] bool put(const kube::ObjectMeta& meta);
   [[nodiscard]] bool remove(const kube::ObjectMeta& meta);
 
@@ -62,6 +62,7 @@ class SecretStore {
     Names sources;  // credentials that read it
     Names targets;  // credentials that write it
     Sight sight;
+    std::string gone_at;      // the version at which an event ended the last one, since the last list
     std::uint64_t since = 0;  // the list that was the last to begin before this was known or registered
   };
   struct Lists {
