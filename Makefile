@@ -34,9 +34,10 @@ build: build-packages ## Build the program: build/release/bin/ses-smtp
 ##@ Develop
 
 .PHONY: test
-test: cluster-tools build test-packages $(PYTHON) ## Run all suites that need no root: unit, contract, cluster
-	@tools/build dev
-	@$(PYTHON)/bin/python tools/run-tests unit contract cluster
+test: cluster-tools build test-packages $(PYTHON) ## Run all suites that need no root: unit and contract with sanitizers, cluster
+	@tools/build asan-ubsan
+	@tools/build tsan unit_kube unit_operator unit_server
+	@$(PYTHON)/bin/python tools/run-tests unit-asan contract-asan unit-tsan cluster
 
 .PHONY: test-unit
 test-unit: build-packages test-packages ## Run the unit and the transport contract tests (no cluster)

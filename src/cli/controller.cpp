@@ -64,6 +64,9 @@ std::string identity() {
   return host_name() + suffix;
 }
 
+// Probes and scrapes need few; a page of metrics may be some megabytes.
+constexpr std::size_t kMaxConnections = 16;
+
 // A server on that address, or none when the address is "0".
 Result<std::unique_ptr<server::HttpServer>> serve(const std::string& what, const std::string& address,
                                                   server::HttpServer::Handler handler) {
@@ -74,7 +77,8 @@ Result<std::unique_ptr<server::HttpServer>> serve(const std::string& what, const
   if (!*parsed) {
     return nullptr;
   }
-  auto started = server::HttpServer::start(**parsed, std::move(handler));
+  auto started =
+      server::HttpServer::start(**parsed, std::move(handler), {.max_connections = kMaxConnections});
   if (started) {
     server::BindAddress bound = **parsed;
     bound.port = (*started)->port();
@@ -188,6 +192,7 @@ ExitCode run_controller_command(const ControllerCommand& command) {
        .instance = host_name(),
        .watch_timeout = std::chrono::milliseconds(command.watch_timeout_ms),
        .resync_period = std::chrono::milliseconds(command.resync_period_ms),
+       .metrics_per_credential = command.metrics_per_credential,
        .election = command.leader_elect ? std::optional(election) : std::nullopt});
   return serve_and_run(controller, command, stop_signals);
 }

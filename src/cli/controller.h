@@ -28,6 +28,7 @@ struct ControllerCommand {
   std::int64_t renew_deadline_ms = 10'000;
   std::int64_t retry_period_ms = 2'000;
   std::string metrics_bind_address = ":8080";  // "0": not served
+  bool metrics_per_credential = true;
   std::string health_bind_address = ":8081";
   log::Level log_level = log::Level::kInfo;
   log::Format log_format = log::Format::kJson;

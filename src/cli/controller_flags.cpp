@@ -1,8 +1,10 @@
 #include <CLI/CLI.hpp>
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <string>
 
+#include "base/duration.h"
 #include "base/text.h"
 #include "cli/controller.h"
 #include "server/bind_address.h"
@@ -16,16 +18,25 @@ std::string check_namespace(const std::string& name) {
   return valid ? std::string() : in_quotes(name) + " is not the name of a namespace";
 }
 
-// "15s", "1h", "500ms".
+// One that a person gives as "15s" or "1h30m" and that is kept in milliseconds.
 void add_duration(CLI::App& sub, const std::string& flag, std::int64_t& ms, const std::string& what,
-                  const char* variable, const char* default_text) {
-  static const std::map<std::string, std::int64_t> kUnits = {
-      {"ms", 1}, {"s", 1000}, {"m", 60'000}, {"h", 3'600'000}};
-  using Unit = CLI::AsNumberWithUnit;
+                  const char* variable, const char* default_text,
+                  std::chrono::milliseconds at_most = std::chrono::hours(24 * 365)) {
+  const auto read = [at_most](std::string& text) {
+    const auto duration = parse_duration(text);
+    if (!duration) {
+      return in_quotes(text) + " is no length of time; write \"15s\", \"5m\" or \"1h30m\"";
+    }
+    if (*duration < std::chrono::milliseconds(100) || *duration > at_most) {
+      return in_quotes(text) + " is not between 100ms and " +
+             std::to_string(std::chrono::duration_cast<std::chrono::minutes>(at_most).count()) + "m";
+    }
+    text = std::to_string(duration->count());
+    return std::string();
+  };
   sub.add_option(flag, ms, what)
-      ->transform(
-          Unit(kUnits, static_cast<Unit::Options>(Unit::CASE_SENSITIVE | Unit::UNIT_REQUIRED), "DURATION"))
-      ->check(CLI::Range(std::int64_t{100}, std::int64_t{1} << 40).description(""))
+      ->type_name("DURATION")
+      ->transform(CLI::Validator(read, ""))
       ->default_str(default_text)
       ->envname(variable);
 }
@@ -64,6 +75,10 @@ void add_servers(CLI::App& sub, ControllerCommand& command) {
       ->check(address)
       ->capture_default_str()
       ->envname("SES_SMTP_METRICS_BIND_ADDRESS");
+  sub.add_flag("--metrics-per-credential,!--no-metrics-per-credential", command.metrics_per_credential,
+               "series for each credential among the metrics")
+      ->default_str("true")
+      ->envname("SES_SMTP_METRICS_PER_CREDENTIAL");
   sub.add_option("--health-probe-bind-address", command.health_bind_address,
                  "where /healthz and /readyz are served; \"0\" is nowhere")
       ->check(address)
@@ -94,7 +109,7 @@ CLI::App* add_controller(CLI::App& app, ControllerCommand& command) {
   add_duration(*sub, "--watch-timeout", command.watch_timeout_ms,
                "how long a watch is asked for at least; up to twice that (shorten it for a proxy that ends "
                "quiet connections)",
-               "SES_SMTP_WATCH_TIMEOUT", "5m");
+               "SES_SMTP_WATCH_TIMEOUT", "5m", std::chrono::minutes(14));
   add_duration(*sub, "--resync-period", command.resync_period_ms,
                "how often every credential is looked at again, changed or not", "SES_SMTP_RESYNC_PERIOD",
                "10h");

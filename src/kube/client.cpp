@@ -15,7 +15,7 @@ using namespace std::chrono_literals;
 using nlohmann::json;
 using namespace nlohmann::literals;
 
-constexpr auto kListIdle = 30s;
+constexpr auto kListIdle = 70s;         // the server gives itself 60 s
 constexpr auto kWatchIdleMargin = 10s;  // beyond the server's own timeout
 
 constexpr std::string_view kMetadata = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";

@@ -1,6 +1,6 @@
 // Every call that this program makes to the API server, and nothing but calls.
 //
-// Thread-safe. Holds no state but the bearer token. Each call is safe to repeat.
+// Thread-safe. Each call is safe to repeat.
 #pragma once
 
 #include <prometheus/counter.h>

@@ -14,8 +14,9 @@ constexpr double kJitterFactor = 1.2;  // client-go:tools/leaderelection/leadere
 // Standbys see a lease become free at the same moment; spread, most of them never send the write.
 constexpr milliseconds kCollisionSpread = 200ms;
 constexpr milliseconds kQuickClose = 1s;
-// After the drain (10 s) and well inside a pod's usual grace period of 30 s.
+// After the drain (5 s) and well inside a pod's usual grace period of 30 s.
 constexpr milliseconds kReleaseLimit = 5s;
+constexpr milliseconds kBeforeDrainRenewal = 500ms;
 constexpr milliseconds kReleaseRetry = 500ms;
 constexpr std::chrono::seconds kMaxWatch = 300s;  // a garbage duration may be decades
 constexpr milliseconds kWatchMargin = 1s;         // for the server to end it by itself
@@ -141,7 +142,7 @@ struct Step {
       case Role::kCampaigning:
         return release_if_ours();
       case Role::kLeading:
-        state.wait = 0ms;  // one more renewal, for the time that draining takes
+        state.wait = std::min(state.wait, kBeforeDrainRenewal);  // most work ends before that
         return std::move(state);
       default:
         return std::move(state);

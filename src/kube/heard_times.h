@@ -1,4 +1,4 @@
-// When a part of the program was last answered by the API server: a byte or an HTTP status, whichever.
+// When a part of the program was last answered by the API server: an object, a line, or an HTTP status.
 #pragma once
 
 #include <chrono>

@@ -52,6 +52,10 @@ class LeaderElector::Term {
           ended_.request_stop();
         }) {}
 
+  ~Term() { end(); }
+  Term(const Term&) = delete;
+  Term& operator=(const Term&) = delete;
+
   void end() { leading_.request_stop(); }
   [[nodiscard]] std::stop_token ended() const { return ended_.get_token(); }
 

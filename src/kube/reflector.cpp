@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "base/json.h"
 #include "base/log.h"
-#include "base/wait.h"
 #include "kube/json_splitter.h"
 #include "kube/object.h"
 
@@ -18,6 +18,11 @@ using nlohmann::json;
 constexpr int kPageSize = 500;  // client-go:tools/pager/pager.go
 // An API server that has just started may refuse for some seconds what it allows afterwards.
 constexpr int kPatience = 5;
+constexpr int kPatienceAtFirst = 3;  // the start of the others waits for it
+
+double seconds(WallTime time) {
+  return std::chrono::duration<double>(time.time_since_epoch()).count();
+}
 
 prometheus::Labels labels_of(const Reflector::Options& options) {
   return {{"resource", options.resource}, {"namespace", options.namespace_}};
@@ -39,11 +44,12 @@ const ApiError* error_of(const ReflectorInput& input) {
 }  // namespace
 
 Reflector::Reflector(Client& client, const Clock& clock, prometheus::Registry& metrics, Options options,
-                     ReflectorHandler& handler)
+                     ReflectorHandler& handler, Wait wait)
     : client_(client),
       clock_(clock),
       options_(std::move(options)),
       handler_(handler),
+      wait_(std::move(wait)),
       last_event_(prometheus::BuildGauge()
                       .Name("ses_smtp_watch_last_event_timestamp_seconds")
                       .Help("When the API server was last heard about this resource, bookmarks included.")
@@ -57,18 +63,29 @@ Reflector::Reflector(Client& client, const Clock& clock, prometheus::Registry& m
       random_(std::random_device{}()) {}
 
 void Reflector::run(std::stop_token stop) {
-  ReflectorState state;
-  while (true) {
+  note_round();
+  last_event_.Set(seconds(clock_.now()));  // silence is counted from here
+  while (wait_(state_.wait, stop)) {
     note_round();
-    if (!wait_for(state.wait, stop)) {
-      return;
-    }
-    const ReflectorInput input = perform(state, stop);
+    const ReflectorInput input = attempt(stop);
     if (stop.stop_requested()) {
       return;
     }
     report(input);
-    state = next(std::move(state), input, random_fraction());
+    state_ = next(std::move(state_), input, random_fraction());
+    note_round();
+  }
+}
+
+// What throws, such as no memory, counts as a failed list: everything is looked at again, with backoff.
+ReflectorInput Reflector::attempt(std::stop_token stop) {
+  try {
+    return perform(state_, stop);
+  } catch (const std::exception& exception) {
+    bad_objects_.Increment();
+    ApiError error;
+    error.message = std::string("unexpected failure: ") + exception.what();
+    return ListFailed{.error = std::move(error)};
   }
 }
 
@@ -105,7 +122,7 @@ ReflectorInput Reflector::list(const ReflectorState& state, std::stop_token stop
   std::string version;
   do {
     auto page = client_.list(options_.path, request, stop, [&](std::string_view object) {
-      note_heard();
+      note_success();
       lost = lost || object.empty();
       if (!object.empty()) {
         note_bad(handler_.listed(object));
@@ -114,14 +131,14 @@ ReflectorInput Reflector::list(const ReflectorState& state, std::stop_token stop
     if (!page) {
       return ListFailed{.error = std::move(page.error()), .on_later_page = !version.empty()};
     }
-    note_heard();
+    note_success();
     if (version.empty()) {
       version = std::move(page->resource_version);  // the first page's version is the list's
     }
     request.continue_token = std::move(page->continue_token);
   } while (!request.continue_token.empty());
   listed_ = true;
-  refusals_ = 0;
+  denials_ = 0;
   handler_.list_ends();
   if (lost) {
     note_lost();
@@ -140,7 +157,7 @@ ReflectorInput Reflector::probe(const std::string& resource_version, std::stop_t
   if (!answer) {
     return ProbeFailed{answer.error()};
   }
-  note_heard();
+  note_success();
   return ProbeSucceeded{};
 }
 
@@ -157,7 +174,7 @@ ReflectorInput Reflector::watch(const std::string& resource_version, std::stop_t
                                     stop, [&](std::string_view line) { handle_line(line, result); });
   result.lasted = std::chrono::duration_cast<std::chrono::milliseconds>(clock_.steady() - began);
   if (answer) {
-    note_heard();
+    note_success();
   } else if (!result.error) {
     result.error = answer.error();
   }
@@ -165,7 +182,7 @@ ReflectorInput Reflector::watch(const std::string& resource_version, std::stop_t
 }
 
 void Reflector::handle_line(std::string_view line, WatchEnded& so_far) {
-  note_heard();
+  note_success();
   if (line.empty()) {
     note_lost();
     return;
@@ -226,33 +243,57 @@ void Reflector::note_round() {
 
 void Reflector::note_heard() {
   heard_.note(clock_.steady());
-  last_event_.Set(std::chrono::duration<double>(clock_.now().time_since_epoch()).count());
+}
+
+void Reflector::note_success() {
+  note_heard();
+  last_event_.Set(seconds(clock_.now()));
 }
 
 void Reflector::report(const ReflectorInput& input) {
+  const bool listing = std::holds_alternative<Listed>(input) || std::holds_alternative<ListFailed>(input);
   const ApiError* error = error_of(input);
   if (error == nullptr) {
-    if (!last_trouble_.empty()) {
-      log::info("reading works again", {{"path", options_.path}});
-      last_trouble_.clear();
+    std::string& trouble = listing ? list_trouble_ : watch_trouble_;
+    if (!std::exchange(trouble, {}).empty()) {
+      log::info("reading works again", {{"path", options_.path}, {"verb", listing ? "list" : "watch"}});
     }
     return;
   }
   if (error->http_status != 0) {
     note_heard();
   }
-  if (std::holds_alternative<ListFailed>(input) && error->kind == ApiErrorKind::kForbidden &&
-      (!listed_ || ++refusals_ >= kPatience)) {
-    handler_.refused(*error);
+  if (listing) {
+    tell_handler(*error);
   }
   const bool said_elsewhere = error->kind == ApiErrorKind::kGone || error->kind == ApiErrorKind::kNoAnswer;
-  std::string trouble = error->summary() + (error->message.empty() ? "" : ": " + error->message);
-  if (said_elsewhere || trouble == last_trouble_) {
+  if (!said_elsewhere) {
+    report_trouble(*error, listing);
+  }
+}
+
+void Reflector::tell_handler(const ApiError& error) {
+  const bool denied = error.kind == ApiErrorKind::kForbidden || error.kind == ApiErrorKind::kNotFound;
+  denials_ = denied ? denials_ + 1 : 0;
+  if (denials_ < (listed_ ? kPatience : kPatienceAtFirst)) {
     return;
   }
-  last_trouble_ = std::move(trouble);
+  if (error.kind == ApiErrorKind::kForbidden) {
+    handler_.refused(error);
+  } else {
+    handler_.missing();
+  }
+}
+
+void Reflector::report_trouble(const ApiError& error, bool listing) {
+  std::string& last = listing ? list_trouble_ : watch_trouble_;
+  std::string trouble = error.summary() + (error.message.empty() ? "" : ": " + error.message);
+  if (trouble == last) {
+    return;
+  }
+  last = std::move(trouble);
   const auto [what, hint] = [&]() -> std::pair<const char*, std::string> {
-    switch (error->kind) {
+    switch (error.kind) {
       case ApiErrorKind::kNotFound:
         return {"resource is not there, waiting for it", options_.hint_when_missing};
       case ApiErrorKind::kForbidden:
@@ -264,7 +305,8 @@ void Reflector::report(const ReflectorInput& input) {
         return {"reading failed, trying again", "the API server's own log says more"};
     }
   }();
-  log::warn(what, {{"path", options_.path}, {"error", last_trouble_}, {"hint", hint}});
+  log::warn(what,
+            {{"path", options_.path}, {"verb", listing ? "list" : "watch"}, {"error", last}, {"hint", hint}});
 }
 
 double Reflector::random_fraction() {

@@ -9,6 +9,7 @@
 #include <prometheus/registry.h>
 
 #include <chrono>
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <random>
@@ -17,6 +18,7 @@
 #include <string_view>
 
 #include "base/clock.h"
+#include "base/wait.h"
 #include "kube/client.h"
 #include "kube/heard_times.h"
 #include "kube/reflector_state.h"
@@ -35,6 +37,7 @@ class ReflectorHandler {
   [[nodiscard]] virtual Result<void> remove(std::string_view object) = 0;  // DELETED
   virtual void lost() = 0;                          // an object was too long to be read; nobody knows which
   virtual void refused(const ApiError& error) = 0;  // 403: the right is missing
+  virtual void missing() = 0;                       // 404: the resource as a whole is not there
 };
 
 class Reflector {
@@ -55,8 +58,9 @@ class Reflector {
     std::optional<Heard> heard;
   };
 
+  using Wait = std::function<bool(std::chrono::milliseconds, std::stop_token)>;
   Reflector(Client& client, const Clock& clock, prometheus::Registry& metrics, Options options,
-            ReflectorHandler& handler);
+            ReflectorHandler& handler, Wait wait = wait_for);
 
   void run(std::stop_token stop);
 
@@ -65,6 +69,7 @@ class Reflector {
   [[nodiscard]] std::optional<Progress> progress() const;  // empty before run()
 
  private:
+  [[nodiscard]] ReflectorInput attempt(std::stop_token stop);
   [[nodiscard]] ReflectorInput perform(const ReflectorState& state, std::stop_token stop);
   [[nodiscard]] ReflectorInput list(const ReflectorState& state, std::stop_token stop);
   [[nodiscard]] ReflectorInput probe(const std::string& resource_version, std::stop_token stop);
@@ -74,14 +79,18 @@ class Reflector {
   void note_bad(const Result<void>& handled);
   void note_lost();
   void report(const ReflectorInput& input);
+  void report_trouble(const ApiError& error, bool listing);
+  void tell_handler(const ApiError& error);
   void note_round();
-  void note_heard();
+  void note_heard();    // an answer, be it a refusal
+  void note_success();  // what was asked for
   [[nodiscard]] double random_fraction();
 
   Client& client_;
   const Clock& clock_;
   const Options options_;
   ReflectorHandler& handler_;
+  const Wait wait_;
   prometheus::Gauge& last_event_;
   prometheus::Counter& bad_objects_;
   HeardTimes heard_;
@@ -89,9 +98,12 @@ class Reflector {
   std::optional<SteadyTime> started_;
   SteadyTime last_round_{};
   std::minstd_rand random_;
+  ReflectorState state_;
   bool listed_ = false;
-  int refusals_ = 0;          // of lists in a row, after the first that succeeded
-  std::string last_trouble_;  // so that the same trouble is logged once
+  int denials_ = 0;  // lists in a row that were answered 403, or 404
+  // So that the same trouble is logged once.
+  std::string list_trouble_;
+  std::string watch_trouble_;
 };
 
 }  // namespace sessmtp::kube

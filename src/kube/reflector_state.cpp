@@ -13,7 +13,8 @@ constexpr milliseconds kFirstBackoff = 800ms;  // client-go:tools/cache/reflecto
 constexpr milliseconds kMaxBackoff = 30s;
 constexpr milliseconds kMissingResourceBackoff = 5s;  // a missing CRD is a person at work
 constexpr milliseconds kQuickClose = 1s;
-constexpr unsigned kMaxWatchRetries = 5;
+constexpr milliseconds kLongEnough = 10s;  // a watch that was that long up worked
+constexpr unsigned kMaxProbes = 5;
 
 milliseconds stretched(milliseconds wait, double jitter) {
   return wait + milliseconds(static_cast<milliseconds::rep>(static_cast<double>(wait.count()) * jitter));
@@ -34,10 +35,12 @@ ReflectorState retry(ReflectorState state, ReflectorAction action, const ApiErro
 }
 
 // The version we named is compacted away (410), or from a future the server does not know: etcd was
-// restored from a backup. Either way what we know is worth nothing.
+// restored from a backup. Either way what we know is worth nothing. API servers before 1.34 say the latter
+// as etcd says it, with status 500 (kubernetes/kubernetes#132358).
 bool version_is_useless(const ApiError& error) {
   return error.kind == ApiErrorKind::kGone || error.reason == "Expired" ||
-         std::ranges::find(error.causes, "ResourceVersionTooLarge") != error.causes.end();
+         std::ranges::find(error.causes, "ResourceVersionTooLarge") != error.causes.end() ||
+         error.message.find("required revision is a future revision") != std::string::npos;
 }
 
 // A quorum list. At once the first time: an expired version is nobody's fault.
@@ -86,15 +89,23 @@ struct Step {
     if (version_is_useless(input.error)) {
       return list_anew(std::move(state), jitter);
     }
-    const bool away = input.error.transient();
-    return retry(std::move(state), away ? ReflectorAction::kProbe : ReflectorAction::kList, &input.error,
+    const bool away = input.error.kind == ApiErrorKind::kNoAnswer;
+    const bool again = away || (input.error.transient() && state.failures < kMaxProbes);
+    return retry(std::move(state), again ? ReflectorAction::kProbe : ReflectorAction::kList, &input.error,
                  jitter);
   }
 
   ReflectorState operator()(const WatchEnded& input) {
-    const bool progressed = !input.resource_version.empty();
+    const bool progressed =
+        !input.resource_version.empty() && input.resource_version != state.resource_version;
+    if (input.error && version_is_useless(*input.error)) {
+      return list_anew(std::move(state), jitter);
+    }
     if (progressed) {
       state.resource_version = input.resource_version;
+    }
+    // Also one that a proxy cuts in its quiet time, again and again: the next one comes soon.
+    if (progressed || input.lasted >= kLongEnough) {
       state.failures = 0;
     }
     if (!input.error) {
@@ -102,18 +113,16 @@ struct Step {
       if (!progressed && input.lasted < kQuickClose) {
         return retry(std::move(state), ReflectorAction::kWatch, nullptr, jitter);
       }
-      state.action = ReflectorAction::kWatch;
+      // Bookmarks come each minute, so a watch that brought nothing may be one of a future version, which is
+      // accepted and stays silent for ever.
+      state.action = progressed ? ReflectorAction::kWatch : ReflectorAction::kProbe;
       state.wait = 0ms;
-      state.failures = 0;
       return std::move(state);
     }
     const ApiError& error = *input.error;
-    if (version_is_useless(error)) {
-      return list_anew(std::move(state), jitter);
-    }
     switch (error.kind) {
       case ApiErrorKind::kNoAnswer:
-        // A watch from a version of the future is accepted and stays silent for ever: ask first.
+        // Who comes back may have been restored from a backup: ask first.
         return retry(std::move(state), ReflectorAction::kProbe, nullptr, jitter);
       case ApiErrorKind::kTooManyRequests:
         // The list it would take instead costs the server more.
@@ -121,9 +130,7 @@ struct Step {
       case ApiErrorKind::kServerError:
       case ApiErrorKind::kBadAnswer:
       case ApiErrorKind::kUnauthorized:
-        return retry(std::move(state),
-                     state.failures < kMaxWatchRetries ? ReflectorAction::kWatch : ReflectorAction::kList,
-                     &error, jitter);
+        return retry(std::move(state), ReflectorAction::kProbe, &error, jitter);
       default:
         return retry(std::move(state), ReflectorAction::kList, &error, jitter);
     }

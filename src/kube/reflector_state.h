@@ -2,10 +2,10 @@
 //
 //            ┌────────── expired, forbidden, gone ◀──────────┐
 //            ▼                                               │
-//          LIST ──ok──▶ WATCH ──ended by the server──▶ WATCH ┤
+//          LIST ──ok──▶ WATCH ──ended after events──▶ WATCH ─┤
 //            ▲            │                                  │
-//            │            └──connection lost──▶ PROBE ──ok───┘
-//            └──the server is older than we are──┘
+//            │            └──lost, failed, silent──▶ PROBE ──ok
+//            └──the server is older than we are───────┘
 #pragma once
 
 #include <chrono>

@@ -151,7 +151,11 @@ HealthReport Controller::readiness() const {
 }
 
 std::string Controller::metrics() const {
-  return scrape({&registry_, &queue_, &credential_metrics_, &process_metrics_});
+  std::vector<const prometheus::Collectable*> sources{&registry_, &queue_, &process_metrics_};
+  if (options_.metrics_per_credential) {
+    sources.push_back(&credential_metrics_);
+  }
+  return scrape(sources);
 }
 
 }  // namespace sessmtp::operator_

@@ -36,8 +36,9 @@ struct ControllerOptions {
   std::chrono::milliseconds watch_timeout{
       300'000};  // the API server ends a watch after one to two times that
   std::chrono::milliseconds resync_period{36'000'000};  // a tenth more or less
-  std::optional<kube::ElectionOptions> election;        // empty: always the leader
-  std::chrono::milliseconds drain_limit{5'000};         // for work in hand when asked to stop
+  bool metrics_per_credential = true;
+  std::optional<kube::ElectionOptions> election;  // empty: always the leader
+  std::chrono::milliseconds drain_limit{5'000};   // for work in hand when asked to stop
 };
 
 // How parts of the program tell that the API server has answered them.

@@ -259,7 +259,7 @@ TEST(ElectionState, ALeader) {
       {"but not to its own end", kLeading, failed(ApiErrorKind::kTooManyRequests, 60s), at(102s),
        failures(acting(kLeading, Action::kGet, 2s), 1)},
       {"that is asked to stop goes on renewing while its work drains", acting(kLeading, Action::kUpdate, 2s),
-       StopRequested{}, at(101s), stopping(kLeading)},
+       StopRequested{}, at(101s), stopping(acting(kLeading, Action::kUpdate, 500ms))},
       {"and renews on", stopping(kLeading), LeaseWritten{.record = kOurs, .sent = at(102s)}, at(102s),
        stopping(with(acting(kLeading, Action::kUpdate, 2s), [](auto& s) { s.renewed = at(102s); }))},
       {"releases only when its work has ended", stopping(kLeading), LeadEnded{}, at(102s), kReleasing},

@@ -39,6 +39,12 @@ ApiError too_large() {
   return result;
 }
 
+ApiError future_revision() {
+  ApiError result = error(ApiErrorKind::kServerError, 500);
+  result.message = "etcdserver: mvcc: required revision is a future revision";
+  return result;
+}
+
 ApiError later(ApiErrorKind kind, std::chrono::seconds after) {
   ApiError result = error(kind);
   result.retry_after = after;
@@ -93,15 +99,23 @@ TEST(ReflectorState, EveryTransitionHasItsReason) {
 
       {"a watch that the server ends is watched on at once from the last event", kWatching, ended("9", 5min),
        state(Action::kWatch, 0ms, "9", 0)},
-      {"also when nothing happened", kWatching, ended("", 5min), state(Action::kWatch, 0ms, "5", 0)},
+      {"one that brought nothing, not even a bookmark, may be of a future version: asked first", kWatching,
+       ended("", 5min), state(Action::kProbe, 0ms, "5", 0)},
+      {"the same version again is nothing", kWatching, ended("5", 5min), state(Action::kProbe, 0ms, "5", 0)},
       {"a watch closed at once by a proxy is no hot loop", kWatching, ended("", 20ms),
        state(Action::kWatch, 800ms, "5", 1)},
       {"one closed at once after an event is fine", kWatching, ended("6", 20ms),
        state(Action::kWatch, 0ms, "6", 0)},
-      {"a success forgets the failures", state(Action::kWatch, 800ms, "5", 4), ended("", 5min),
-       state(Action::kWatch, 0ms, "5", 0)},
+      {"and a bookmark that is always the same makes no hot loop", kWatching, ended("5", 20ms),
+       state(Action::kWatch, 800ms, "5", 1)},
+      {"a success forgets the failures", state(Action::kWatch, 800ms, "5", 4), ended("6", 5min),
+       state(Action::kWatch, 0ms, "6", 0)},
+      {"so does a watch that a proxy cuts in its quiet time", state(Action::kWatch, 0ms, "5", 6),
+       ended("", 30s, error(ApiErrorKind::kNoAnswer)), state(Action::kProbe, 800ms, "5", 1)},
       {"410 lists anew by quorum", kWatching, ended("", 1min, error(ApiErrorKind::kGone, 410)),
        state(Action::kList, 0ms, "", 1)},
+      {"410 after an event each time is no hot loop", state(Action::kWatch, 0ms, "5", 3),
+       ended("6", 20ms, error(ApiErrorKind::kGone, 410)), state(Action::kList, 6400ms, "", 4)},
       {"410 after events as well", kWatching, ended("8", 1min, error(ApiErrorKind::kGone, 410)),
        state(Action::kList, 0ms, "", 1)},
       {"a lost connection asks first whether the server still knows our version", kWatching,
@@ -114,12 +128,10 @@ TEST(ReflectorState, EveryTransitionHasItsReason) {
        state(Action::kWatch, 7s, "5", 1)},
       {"a short Retry-After does not undercut the backoff", state(Action::kWatch, 0ms, "5", 3),
        ended("", 0ms, later(ApiErrorKind::kTooManyRequests, 1s)), state(Action::kWatch, 6400ms, "5", 4)},
-      {"500 is watched again", kWatching, ended("", 0ms, error(ApiErrorKind::kServerError, 500)),
-       state(Action::kWatch, 800ms, "5", 1)},
-      {"but not for ever", state(Action::kWatch, 0ms, "5", 5),
-       ended("", 0ms, error(ApiErrorKind::kServerError, 500)), state(Action::kList, 25600ms, "5", 6)},
-      {"an expired token is watched again", kWatching,
-       ended("", 0ms, error(ApiErrorKind::kUnauthorized, 401)), state(Action::kWatch, 800ms, "5", 1)},
+      {"500 is asked about: it may come from a restored etcd", kWatching,
+       ended("", 0ms, error(ApiErrorKind::kServerError, 500)), state(Action::kProbe, 800ms, "5", 1)},
+      {"and so is 401, for a list costs more", kWatching,
+       ended("", 0ms, error(ApiErrorKind::kUnauthorized, 401)), state(Action::kProbe, 800ms, "5", 1)},
       {"a right taken away is listed, which says so", kWatching,
        ended("", 0ms, error(ApiErrorKind::kForbidden, 403)), state(Action::kList, 800ms, "5", 1)},
       {"a CRD taken away is listed, which waits for it", kWatching,
@@ -130,6 +142,14 @@ TEST(ReflectorState, EveryTransitionHasItsReason) {
        state(Action::kProbe, 1600ms, "5", 2)},
       {"a server restored from a backup is listed anew, by quorum", kProbing, ProbeFailed{too_large()},
        state(Action::kList, 1600ms, "", 2)},
+      {"one that says so as etcd does, before 1.34, as well", kProbing, ProbeFailed{future_revision()},
+       state(Action::kList, 1600ms, "", 2)},
+      {"a probe that fails is repeated", kProbing, ProbeFailed{error(ApiErrorKind::kServerError, 500)},
+       state(Action::kProbe, 1600ms, "5", 2)},
+      {"but not for ever", state(Action::kProbe, 0ms, "5", 5),
+       ProbeFailed{error(ApiErrorKind::kServerError, 500)}, state(Action::kList, 25600ms, "5", 6)},
+      {"a server that does not answer is probed for ever", state(Action::kProbe, 0ms, "5", 50),
+       ProbeFailed{error(ApiErrorKind::kNoAnswer)}, state(Action::kProbe, 30s, "5", 51)},
       {"a probe that is refused is listed", kProbing, ProbeFailed{error(ApiErrorKind::kForbidden, 403)},
        state(Action::kList, 1600ms, "5", 2)},
   };

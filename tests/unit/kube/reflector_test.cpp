@@ -65,6 +65,7 @@ class Handler final : public ReflectorHandler {
   }
   void lost() override { seen.emplace_back("lost"); }
   void refused(const ApiError& error) override { seen.push_back("refused " + error.summary()); }
+  void missing() override { seen.emplace_back("missing"); }
 
   std::vector<std::string> seen;
 
@@ -86,7 +87,7 @@ class ReflectorTest : public testing::Test {
 
   // Runs the script to its end.
   void run() {
-    Reflector reflector(client_, clock_, metrics_, options_, handler_);
+    Reflector reflector(client_, clock_, metrics_, options_, handler_, no_wait_);
     reflector.run(stop_.get_token());
   }
 
@@ -99,6 +100,10 @@ class ReflectorTest : public testing::Test {
     return -1;
   }
 
+  // Time passes at once.
+  const Reflector::Wait no_wait_ = [](std::chrono::milliseconds, const std::stop_token& stop) {
+    return !stop.stop_requested();
+  };
   Handler handler_;
   std::vector<std::string>& seen_ = handler_.seen;
   prometheus::Registry metrics_;
@@ -239,7 +244,7 @@ TEST_F(ReflectorTest, AWatchIsAskedForOnceToTwiceTheTimeGiven) {
 }
 
 TEST_F(ReflectorTest, ProgressTellsOfTheLastWordOfTheApiServer) {
-  Reflector reflector(client_, clock_, metrics_, options_, handler_);
+  Reflector reflector(client_, clock_, metrics_, options_, handler_, no_wait_);
   transport_.then({.status = 403, .meanwhile = [this] { clock_.advance(5s); }})
       .then({.failure = TransportFailure::kUnreachable, .meanwhile = [this] {
                clock_.advance(7s);
@@ -251,13 +256,81 @@ TEST_F(ReflectorTest, ProgressTellsOfTheLastWordOfTheApiServer) {
   EXPECT_EQ(reflector.progress()->heard->last - began, 5s) << "a refusal is an answer, silence is none";
 }
 
-TEST_F(ReflectorTest, AMissingRightIsReported) {
-  // Asks for a stop when it is asked for the second time, so that nobody waits for the backoff.
-  transport_
-      .then({.status = 403, .body = R"({"kind":"Status","reason":"Forbidden","message":"no","code":403})"})
-      .then({.failure = TransportFailure::kCancelled, .meanwhile = [this] { stop_.request_stop(); }});
+const Scripted kForbidden{.status = 403,
+                          .body = R"({"kind":"Status","reason":"Forbidden","message":"no","code":403})"};
+
+TEST_F(ReflectorTest, AMissingRightIsReportedWhenItIsMoreThanAHiccup) {
+  transport_.then(kForbidden).then(kForbidden).then(list("5", {}));
+  run();
+  EXPECT_THAT(seen_, ElementsAre("replace")) << "an API server that has just started may refuse at first";
+}
+
+TEST_F(ReflectorTest, AMissingRightIsReportedThen) {
+  transport_.then(kForbidden).then(kForbidden).then(kForbidden);
   run();
   EXPECT_THAT(seen_, ElementsAre("refused HTTP 403 Forbidden"));
+}
+
+TEST_F(ReflectorTest, ARightThatIsTakenAwayIsReportedAfterMoreTries) {
+  transport_.then(list("5", {})).then(kForbidden);  // the watch, then lists
+  for (int i = 0; i < 5; ++i) {
+    transport_.then(kForbidden);
+  }
+  run();
+  EXPECT_THAT(seen_, ElementsAre("replace", "refused HTTP 403 Forbidden"));
+}
+
+TEST_F(ReflectorTest, AResourceThatIsGoneIsReported) {
+  transport_.then(list("5", {"a"})).then({.status = 404});
+  for (int i = 0; i < 5; ++i) {
+    transport_.then({.status = 404});
+  }
+  run();
+  EXPECT_THAT(seen_, ElementsAre("replace a", "missing"));
+}
+
+TEST_F(ReflectorTest, TheProbeAsksForOneObjectAtOurVersionAndIsNotPagedOn) {
+  transport_.then(list("5", {}))
+      .then({.failure = TransportFailure::kBroken})
+      .then(list("9", {"a"}, "more"))
+      .then(watch({}));
+  run();
+  EXPECT_EQ(transport_.targets()[2], "/api/v1/secrets?resourceVersion=5&limit=1");
+  EXPECT_THAT(transport_.targets()[3], HasSubstr("&resourceVersion=5")) << "its version is nobody's";
+  EXPECT_THAT(seen_, ElementsAre("replace"));
+}
+
+TEST_F(ReflectorTest, AListAtAKnownVersionIsNotPaged) {
+  transport_.then(list("5", {})).then(kForbidden).then(list("6", {}));
+  run();
+  EXPECT_EQ(transport_.targets()[2], "/api/v1/secrets?resourceVersion=5");
+}
+
+TEST_F(ReflectorTest, AnErrorInTheStreamWaitsAsLongAsItSays) {
+  std::vector<std::chrono::milliseconds> waits;
+  transport_.then(list("5", {}))
+      .then(watch({event(
+          "ERROR",
+          R"({"kind":"Status","code":429,"reason":"TooManyRequests","details":{"retryAfterSeconds":9}})")}));
+  Reflector reflector(client_, clock_, metrics_, options_, handler_,
+                      [&waits](std::chrono::milliseconds wait, const std::stop_token& stop) {
+                        waits.push_back(wait);
+                        return !stop.stop_requested();
+                      });
+  reflector.run(stop_.get_token());
+  ASSERT_EQ(waits.size(), 3U);
+  EXPECT_GE(waits[2], 9s);
+  EXPECT_THAT(transport_.targets()[2], HasSubstr("&resourceVersion=5")) << "no list";
+}
+
+TEST_F(ReflectorTest, AfterAnExceptionEverythingIsListedAgain) {
+  transport_.then(list("5", {}))
+      .then({.meanwhile = [] { throw std::runtime_error("no memory, say"); }})
+      .then(list("6", {"a"}));
+  run();
+  EXPECT_THAT(seen_, ElementsAre("replace", "replace a"));
+  EXPECT_EQ(transport_.targets()[2], "/api/v1/secrets?resourceVersion=5")
+      << "nothing older than what is known";
 }
 
 TEST_F(ReflectorTest, AnAnswerThatIsNoListReplacesNothing) {
@@ -270,7 +343,7 @@ TEST_F(ReflectorTest, AnAnswerThatIsNoListReplacesNothing) {
     ScriptedTransport transport{stop};
     Client client{transport, tokens_};
     transport.then({.body = body, .meanwhile = [&stop] { stop.request_stop(); }});
-    Reflector reflector(client, clock_, metrics_, options_, handler_);
+    Reflector reflector(client, clock_, metrics_, options_, handler_, no_wait_);
     reflector.run(stop.get_token());
     EXPECT_THAT(seen_, testing::IsEmpty()) << body;
   }
