@@ -5,7 +5,6 @@
 #include "api/crd_schema.h"
 #include "base/log.h"
 #include "base/text.h"
-#include "base/wait.h"
 
 namespace sessmtp::operator_ {
 namespace {
@@ -25,7 +24,7 @@ bool CrdCheck::wait_until_usable(std::stop_token stop) {
     if (state == CrdState::kCurrent || state == CrdState::kUnreadable) {
       return true;
     }
-    (void)wait_for(kPause, stop);
+    (void)wait_(kPause, stop);
   }
   return false;
 }

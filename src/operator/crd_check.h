@@ -2,11 +2,15 @@
 // never be as it was written, and each look would write it again.
 #pragma once
 
+#include <chrono>
+#include <functional>
 #include <mutex>
 #include <stop_token>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "base/wait.h"
 #include "kube/client.h"
 #include "operator/health.h"
 
@@ -19,7 +23,10 @@ class CrdCheck {
     std::vector<std::string> lacks;  // with kOutdated
   };
 
-  explicit CrdCheck(kube::Client& client) : client_(client) {}
+  // Lets time pass, as wait_for() does.
+  using Wait = std::function<bool(std::chrono::milliseconds, std::stop_token)>;
+
+  explicit CrdCheck(kube::Client& client, Wait wait = wait_for) : client_(client), wait_(std::move(wait)) {}
 
   // Asks until the CRD will do, or its schema may not be read. False when stopped before.
   [[nodiscard]] bool wait_until_usable(std::stop_token stop);
@@ -31,6 +38,7 @@ class CrdCheck {
   void note(Finding finding);
 
   kube::Client& client_;
+  const Wait wait_;
   mutable std::mutex mutex_;
   Finding finding_;
 };

@@ -63,38 +63,43 @@ Answer refusal(int code, const std::string& reason, const std::string& message,
   return {code, body};
 }
 
-void FakeApi::stamp(json& object) {
-  json& metadata = object["metadata"];
+const json& FakeApi::publish(const std::string& type, const std::string& path, json& object) {
+  object["metadata"]["resourceVersion"] = std::to_string(++version_);
+  changes_.push_back({.version = version_, .type = type, .path = path, .object = object});
+  return object;
+}
+
+void FakeApi::complete(json& metadata) {
   if (!metadata.contains("uid")) {
     metadata["uid"] = "uid-" + std::to_string(++uids_);
   }
   if (!metadata.contains("creationTimestamp")) {
     metadata["creationTimestamp"] = to_rfc3339(clock_.now());
   }
-  metadata["resourceVersion"] = next_version();
 }
 
 const json& FakeApi::put(const std::string& path, json object) {
   const auto found = objects_.find(path);
   if (found == objects_.end()) {
-    stamp(object);
-    return objects_[path].object = std::move(object);
+    complete(object["metadata"]);
+    return publish("ADDED", path, objects_[path].object = std::move(object));
   }
   for (const char* kept : {"uid", "creationTimestamp"}) {
     object["metadata"][kept] = found->second.object.at("metadata").at(kept);
   }
-  stamp(object);
-  return found->second.object = std::move(object);
+  return publish("MODIFIED", path, found->second.object = std::move(object));
 }
 
 void FakeApi::edit(const std::string& path, const std::function<void(json&)>& change) {
   json& object = objects_.at(path).object;
   change(object);
-  object["metadata"]["resourceVersion"] = next_version();
+  publish("MODIFIED", path, object);
 }
 
 void FakeApi::remove(const std::string& path) {
-  objects_.erase(path);
+  if (auto gone = objects_.extract(path)) {
+    publish("DELETED", path, gone.mapped().object);
+  }
 }
 
 const json* FakeApi::find(const std::string& path) const {
@@ -130,11 +135,9 @@ Answer FakeApi::create(const std::string& path, const json& intent) {
     return refusal(409, "Conflict",
                    "uid mismatch: the provided object specified uid, and no existing object was found");
   }
-  json object = intent;
-  object["metadata"].erase("resourceVersion");
-  stamp(object);
-  objects_[path] = {object, intent};
-  return {201, object};
+  Stored& stored = objects_[path] = {intent, intent};
+  complete(stored.object["metadata"]);
+  return {201, publish("ADDED", path, stored.object)};
 }
 
 Answer FakeApi::apply(const std::string& path, const json& intent) {
@@ -167,8 +170,8 @@ Answer FakeApi::apply(const std::string& path, const json& intent) {
   }
   found->second.ours = intent;
   if (after != live) {
-    after["metadata"]["resourceVersion"] = next_version();
     live = std::move(after);
+    publish("MODIFIED", path, live);
   }
   return {200, live};
 }
@@ -184,7 +187,7 @@ Answer FakeApi::apply_status(const std::string& path, const json& intent) {
   }
   if (live.value("status", json()) != intent.at("status")) {
     live["status"] = intent.at("status");
-    live["metadata"]["resourceVersion"] = next_version();
+    publish("MODIFIED", path, live);
   }
   return {200, live};
 }

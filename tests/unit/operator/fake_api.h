@@ -31,6 +31,10 @@ struct Answer {
 
 class FakeApi {
  public:
+  struct Stored {
+    json object;
+    json ours = json::object();  // the last intent
+  };
   explicit FakeApi(const Clock& clock) : clock_(clock) {}
 
   // Creates or replaces. uid and creationTimestamp are kept or made, the resourceVersion is a new one.
@@ -41,6 +45,16 @@ class FakeApi {
   [[nodiscard]] const json* find(const std::string& path) const;
   // All objects below a collection, in order.
   [[nodiscard]] std::vector<json> all(const std::string& collection) const;
+  [[nodiscard]] const std::map<std::string, Stored>& objects() const { return objects_; }
+  // What watches tell, oldest first.
+  struct Change {
+    std::uint64_t version;
+    std::string type;  // "ADDED", "MODIFIED", "DELETED"
+    std::string path;
+    json object;
+  };
+  [[nodiscard]] const std::vector<Change>& changes() const { return changes_; }
+  [[nodiscard]] std::uint64_t version() const { return version_; }
   // The uid of the credential for which the operator last wrote this object; empty: it never did.
   [[nodiscard]] std::string written_for(const std::string& path) const;
 
@@ -49,16 +63,14 @@ class FakeApi {
   [[nodiscard]] Answer apply_status(const std::string& path, const json& intent);
 
  private:
-  struct Stored {
-    json object;
-    json ours = json::object();  // the last intent
-  };
   [[nodiscard]] Answer create(const std::string& path, const json& intent);
-  [[nodiscard]] std::string next_version() { return std::to_string(++version_); }
-  void stamp(json& object);
+  // Gives it a new version and tells of it.
+  const json& publish(const std::string& type, const std::string& path, json& object);
+  void complete(json& metadata);
 
   const Clock& clock_;
   std::map<std::string, Stored> objects_;
+  std::vector<Change> changes_;
   std::uint64_t version_ = 100;
   std::uint64_t uids_ = 0;
 };

@@ -6,66 +6,15 @@
 #include <nlohmann/json.hpp>
 
 #include "api/names.h"
-#include "base/json.h"
-#include "world.h"
+#include "fake_server.h"
 
 namespace sessmtp::operator_ {
 namespace {
 
 using namespace std::chrono_literals;
-using kube::Request;
-using kube::Response;
-using kube::TransportError;
 using testing::ElementsAre;
-using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
-
-// The fake API behind HTTP.
-class FakeApiServer final : public kube::Transport {
- public:
-  explicit FakeApiServer(World& world) : world_(world) {}
-
-  Result<Response, TransportError> send(const Request& request, std::chrono::milliseconds,
-                                        std::stop_token) override {
-    const std::string path = request.target.substr(0, request.target.find('?'));
-    const std::string call = request.method + ' ' + path.substr(path.find("shop/") + 5);
-    calls.push_back(call);
-    if (const auto trouble = std::exchange(before[call], nullptr)) {
-      trouble();
-    }
-    if (broken.contains(call)) {
-      return std::unexpected(TransportError{.kind = kube::TransportFailure::kBroken, .message = "cut"});
-    }
-    if (const auto refused = refuse.find(call); refused != refuse.end()) {
-      return response(refused->second);
-    }
-    if (request.method == "GET") {
-      return response(world_.api.get(path));
-    }
-    EXPECT_EQ(request.method, "PATCH");
-    EXPECT_THAT(request.target, HasSubstr("fieldManager=ses-smtp-operator&force=true"));
-    const json intent = parse_json(request.body).value();
-    return response(path.ends_with("/status")
-                        ? world_.api.apply_status(path.substr(0, path.size() - 7), intent)
-                        : world_.api.apply(path, intent));
-  }
-  Result<Response, TransportError> stream(const Request&, std::chrono::milliseconds, std::stop_token,
-                                          const OnBytes&) override {
-    return std::unexpected(TransportError{});
-  }
-
-  std::vector<std::string> calls;
-  std::map<std::string, std::function<void()>> before;  // by call; each once
-  std::map<std::string, Answer> refuse;
-  std::set<std::string> broken;
-
- private:
-  static Response response(const Answer& answer) {
-    return {.status = answer.status, .body = answer.body.dump(), .retry_after = {}};
-  }
-  World& world_;
-};
 
 class Events final : public kube::EventSink {
  public:
@@ -75,10 +24,10 @@ class Events final : public kube::EventSink {
   std::vector<std::string> said;
 };
 
-const std::string kGetSource = "GET secrets/iam";
-const std::string kGetTarget = "GET secrets/mail";
-const std::string kWrite = "PATCH secrets/mail";
-const std::string kStatus = "PATCH sessmtpcredentials/mail/status";
+const std::string kGetSource = "GET shop/secrets/iam";
+const std::string kGetTarget = "GET shop/secrets/mail";
+const std::string kWrite = "PATCH shop/secrets/mail";
+const std::string kStatus = "PATCH shop/sessmtpcredentials/mail/status";
 
 class ReconcilerTest : public testing::Test {
  protected:
@@ -88,7 +37,7 @@ class ReconcilerTest : public testing::Test {
     queue.clear();
   }
   Reconciler::Outcome reconcile() {
-    server.calls.clear();
+    connection.forget_calls();
     events.said.clear();
     return reconciler.reconcile({"shop", "mail"}, {});
   }
@@ -99,11 +48,12 @@ class ReconcilerTest : public testing::Test {
     ASSERT_EQ(world.says(), "Ready=True Synced");
   }
 
-  World world;
-  FakeApiServer server{world};
+  FakeServer server;
+  World& world = server.world();
+  FakeConnection connection{server};
   kube::ClusterConfig config;
   kube::TokenSource tokens{config, world.clock};
-  kube::Client client{server, tokens};
+  kube::Client client{connection, tokens};
   std::vector<kube::NamespacedName> queue;
   Cache cache{
       {""}, world.clock, [this](const kube::NamespacedName& key, kube::Priority) { queue.push_back(key); }};
@@ -117,7 +67,7 @@ TEST_F(ReconcilerTest, CreationCostsOneReadAndTwoWrites) {
   world.source(kKey).credential();
   watch();
   EXPECT_EQ(reconcile().retry, Retry::kNo);
-  EXPECT_THAT(server.calls, ElementsAre(kGetSource, kWrite, kStatus));
+  EXPECT_THAT(connection.calls(), ElementsAre(kGetSource, kWrite, kStatus));
   EXPECT_THAT(events.said, ElementsAre("mail: Synced"));
   EXPECT_THAT(world.data(), testing::Optional(target_data(kKey)));
 }
@@ -125,10 +75,10 @@ TEST_F(ReconcilerTest, CreationCostsOneReadAndTwoWrites) {
 TEST_F(ReconcilerTest, AnUnchangedWorldCostsNoCall) {
   sync(kKey);
   reconcile();
-  EXPECT_THAT(server.calls, IsEmpty()) << "on the echo of our own writes";
+  EXPECT_THAT(connection.calls(), IsEmpty()) << "on the echo of our own writes";
   watch();
   reconcile();
-  EXPECT_THAT(server.calls, IsEmpty()) << "and after a restart";
+  EXPECT_THAT(connection.calls(), IsEmpty()) << "and after a restart";
   EXPECT_THAT(events.said, IsEmpty());
 }
 
@@ -137,16 +87,16 @@ TEST_F(ReconcilerTest, ARotationToAnotherIdCostsOneReadAndTwoWrites) {
   world.source(kKey);
   watch();
   reconcile();
-  EXPECT_THAT(server.calls, ElementsAre(kGetSource, kWrite, kStatus));
+  EXPECT_THAT(connection.calls(), ElementsAre(kGetSource, kWrite, kStatus));
   EXPECT_THAT(events.said, ElementsAre("mail: Rotated"));
 }
 
 TEST_F(ReconcilerTest, ATakenNameCostsOneMoreRead) {
   world.source(kKey).credential();
   watch();
-  server.before[kWrite] = [this] { world.secret("mail", {{"theirs", "x"}}); };
+  connection.before(kWrite, [this](std::stop_token) { world.secret("mail", {{"theirs", "x"}}); });
   reconcile();
-  EXPECT_THAT(server.calls, ElementsAre(kGetSource, kWrite, kGetTarget, kStatus));
+  EXPECT_THAT(connection.calls(), ElementsAre(kGetSource, kWrite, kGetTarget, kStatus));
   EXPECT_THAT(events.said, ElementsAre("mail: TargetConflict"));
   EXPECT_THAT(world.data(), testing::Optional(Data{{"theirs", "x"}}));
 }
@@ -154,9 +104,9 @@ TEST_F(ReconcilerTest, ATakenNameCostsOneMoreRead) {
 TEST_F(ReconcilerTest, ATargetThatKeepsChangingEndsInBackoffWithABoundedNumberOfCalls) {
   world.source(kKey).credential();
   watch();
-  server.refuse[kWrite] = refusal(409, "Conflict", "the object has been modified");
+  connection.refuse(kWrite, refusal(409, "Conflict", "the object has been modified"));
   EXPECT_EQ(reconcile().retry, Retry::kBackoff);
-  EXPECT_LE(server.calls.size(), 5U) << testing::PrintToString(server.calls);
+  EXPECT_LE(connection.calls().size(), 5U) << testing::PrintToString(connection.calls());
 }
 
 TEST_F(ReconcilerTest, ATouchedSourceReachesStatusAtMostOnceInTenSeconds) {
@@ -167,13 +117,13 @@ TEST_F(ReconcilerTest, ATouchedSourceReachesStatusAtMostOnceInTenSeconds) {
     return reconcile();
   };
   EXPECT_FALSE(touch().again);
-  EXPECT_THAT(server.calls, ElementsAre(kGetSource, kGetTarget, kStatus)) << "the first one at once";
+  EXPECT_THAT(connection.calls(), ElementsAre(kGetSource, kGetTarget, kStatus)) << "the first one at once";
   world.clock.advance(4s);
   EXPECT_EQ(touch().again, std::optional<std::chrono::milliseconds>(6s));
-  EXPECT_THAT(server.calls, ElementsAre(kGetSource, kGetTarget));
+  EXPECT_THAT(connection.calls(), ElementsAre(kGetSource, kGetTarget));
   world.clock.advance(6s);
   EXPECT_FALSE(reconcile().again);
-  EXPECT_THAT(server.calls, ElementsAre(kGetSource, kGetTarget, kStatus));
+  EXPECT_THAT(connection.calls(), ElementsAre(kGetSource, kGetTarget, kStatus));
   EXPECT_EQ(world.status()["source"]["resourceVersion"], world.version("iam"));
   EXPECT_THAT(events.said, IsEmpty());
   world.clock.advance(1s);
@@ -188,7 +138,7 @@ TEST_F(ReconcilerTest, ARotationIsNeverHeldBack) {
   world.source(kKey);
   watch();
   EXPECT_FALSE(reconcile().again);
-  EXPECT_THAT(server.calls, ElementsAre(kGetSource, kWrite, kStatus));
+  EXPECT_THAT(connection.calls(), ElementsAre(kGetSource, kWrite, kStatus));
 }
 
 TEST_F(ReconcilerTest, ARepairIsNeverHeldBack) {
@@ -204,7 +154,7 @@ TEST_F(ReconcilerTest, ARepairIsNeverHeldBack) {
 
 TEST_F(ReconcilerTest, ACredentialThatIsGoneCostsNothing) {
   const Reconciler::Outcome outcome = reconcile();
-  EXPECT_THAT(server.calls, IsEmpty());
+  EXPECT_THAT(connection.calls(), IsEmpty());
   EXPECT_EQ(outcome.retry, Retry::kNo);
 }
 
@@ -212,7 +162,7 @@ TEST_F(ReconcilerTest, ACredentialDeletedMeanwhileIsNoError) {
   for (const Answer& answer : {refusal(404, "NotFound", "gone"), refusal(409, "Conflict", "uid mismatch")}) {
     world.source(kKey).credential();
     watch();
-    server.refuse[kStatus] = answer;
+    connection.refuse(kStatus, answer);
     EXPECT_EQ(reconcile().retry, Retry::kNo) << answer.body;
     world.remove("mail").remove_credential();
     watch();
@@ -222,42 +172,44 @@ TEST_F(ReconcilerTest, ACredentialDeletedMeanwhileIsNoError) {
 TEST_F(ReconcilerTest, AStatusThatCannotBeWrittenIsTriedAgainAndSaysNothingYet) {
   world.source(kKey).credential();
   watch();
-  server.refuse[kStatus] = refusal(500, "InternalError", "etcd");
+  connection.refuse(kStatus, refusal(500, "InternalError", "etcd"));
   EXPECT_EQ(reconcile().retry, Retry::kBackoff);
   EXPECT_THAT(events.said, IsEmpty());
-  server.refuse.clear();
+  connection.heal();
   EXPECT_EQ(reconcile().retry, Retry::kNo);
   EXPECT_THAT(events.said, ElementsAre("mail: Synced"));
-  EXPECT_THAT(server.calls, ElementsAre(kGetSource, kGetTarget, kStatus)) << "the target is written already";
+  EXPECT_THAT(connection.calls(), ElementsAre(kGetSource, kGetTarget, kStatus))
+      << "the target is written already";
 }
 
 TEST_F(ReconcilerTest, AServerInTroubleIsTriedAgainWithoutTouchingStatus) {
   for (const std::string& call : {kGetSource, kWrite}) {
     world.source(kKey).credential();
     watch();
-    server.broken = {call};
+    connection.cut(call);
     EXPECT_EQ(reconcile().retry, Retry::kBackoff) << call;
-    EXPECT_THAT(server.calls, Not(testing::Contains(kStatus)));
-    server.broken.clear();
-    server.refuse[call] = refusal(503, "ServiceUnavailable", "later");
+    EXPECT_THAT(connection.calls(), Not(testing::Contains(kStatus)));
+    connection.heal();
+    connection.refuse(call, refusal(503, "ServiceUnavailable", "later"));
     EXPECT_EQ(reconcile().retry, Retry::kBackoff) << call;
-    EXPECT_THAT(server.calls, Not(testing::Contains(kStatus)));
-    server.refuse.clear();
+    EXPECT_THAT(connection.calls(), Not(testing::Contains(kStatus)));
+    connection.heal();
   }
 }
 
 TEST_F(ReconcilerTest, ASecretThatCannotBeDecodedIsTriedAgain) {
   world.source(kKey).credential();
   watch();
-  server.refuse[kGetSource] = {
-      200, {{"kind", "Secret"}, {"data", {{"x", "***"}}}, {"metadata", {{"name", "iam"}, {"uid", "u"}}}}};
+  connection.refuse(
+      kGetSource,
+      {200, {{"kind", "Secret"}, {"data", {{"x", "***"}}}, {"metadata", {{"name", "iam"}, {"uid", "u"}}}}});
   EXPECT_EQ(reconcile().retry, Retry::kBackoff);
 }
 
 TEST_F(ReconcilerTest, AnAnswerToAWriteThatCannotBeReadIsTriedAgain) {
   world.source(kKey).credential();
   watch();
-  server.refuse[kWrite] = {200, {{"kind", "Secret"}}};
+  connection.refuse(kWrite, {200, {{"kind", "Secret"}}});
   EXPECT_EQ(reconcile().retry, Retry::kBackoff);
   EXPECT_EQ(world.says(), "");
 }
@@ -270,7 +222,7 @@ TEST_F(ReconcilerTest, OurOwnWritesWakeNobodyElseThanThoseTheyConcern) {
 TEST_F(ReconcilerTest, ASpecChangedWhileWeWroteIsLookedAtOnceMore) {
   world.source(kKey).credential();
   watch();
-  server.before[kStatus] = [this] { world.change_spec({{"endpoint", {{"port", 465}}}}); };
+  connection.before(kStatus, [this](std::stop_token) { world.change_spec({{"endpoint", {{"port", 465}}}}); });
   reconcile();
   EXPECT_THAT(queue, ElementsAre(kube::NamespacedName{"shop", "mail"}));
   reconcile();
