@@ -382,7 +382,8 @@ def assert_said_once(lines: list[str]) -> None:
     """However often it was tried, for each thing watched."""
     said = Counter((line["msg"], line.get("path")) for line in map(json.loads, lines))
     twice = "API server does not answer, trying again"  # the lease has a connection of its own
-    assert [(what, count) for what, count in said.items() if count > (2 if twice in what else 1)] == []
+    often = [(what, count) for what, count in said.items() if count > (2 if twice in what else 1)]
+    assert often == [], often
 
 
 def die_with_us() -> None:
@@ -497,6 +498,11 @@ class World:
             and (not resource or call.resource == resource)
             and (not writes or call.writes)
         ]
+
+    def all_calls(self, since: int) -> list[Call]:
+        """Also those about no namespace at all; not those about another test's, which may be going away."""
+        places = ("", self.namespace, LEASE_NAMESPACE)
+        return [call for call in but_barriers(self.cluster.calls(since)) if call.namespace in places]
 
     # -- waiting
 
