@@ -48,6 +48,10 @@ test-unit: build-packages test-packages ## Run the unit and the transport contra
 test-cluster: cluster-tools build test-packages $(PYTHON) ## Run the tests against a real API server
 	@$(PYTHON)/bin/python tools/run-tests cluster
 
+.PHONY: test-memory
+test-memory: cluster-tools build test-packages $(PYTHON) ## Print what 10000 Secrets of others cost in memory
+	@FOREIGN=10000 $(PYTHON)/bin/python -m pytest -q --no-header -s -p no:cacheprovider tests/cluster/test_memory.py
+
 .PHONY: lint
 lint: build-packages test-packages lint-packages $(PYTHON) ## Check formatting and run clang-tidy, shellcheck, yamllint and ruff
 	@tools/lint

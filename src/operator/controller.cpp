@@ -1,5 +1,7 @@
 #include "operator/controller.h"
 
+#include <malloc.h>
+
 #include <algorithm>
 #include <exception>
 #include <random>
@@ -101,6 +103,8 @@ void Controller::run(std::stop_token stop) {
   threads.emplace_back([this, token = end.token()] { resync(token); });
 
   if (crd_.wait_until_usable(stop) && cache_.wait_until_filled(stop)) {
+    // The schema and the first lists took memory that is not needed again.
+    (void)malloc_trim(0);
     log::info("ready", {{"credentials", cache_.credentials().size()}, {"workers", options_.workers}});
     // A standby queues nothing: whatever happened meanwhile, everybody looks when it takes over.
     const auto lead = [this](std::stop_token leading) {
