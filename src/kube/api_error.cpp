@@ -36,15 +36,10 @@ ApiErrorKind kind_of(int status) {
   }
 }
 
-std::string text_or_empty(const json& object, const char* key) {
-  const auto found = object.is_object() ? object.find(key) : object.end();
-  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
-
 // The server's own reasons ("AlreadyExists") and field paths ("data[password]") are names. A webhook's may
 // be any text, and ours end up in status.
 std::string name_or_empty(const json& object, const char* key) {
-  std::string text = text_or_empty(object, key);
+  std::string text = text_of(object, key);
   const auto in_a_name = [](char c) {
     return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
            std::string_view("._-[]").find(c) != std::string_view::npos;
@@ -90,11 +85,11 @@ ApiError to_api_error(const Response& response) {
                  .causes = {},
                  .retry_after = response.retry_after};
   const auto status = parse_json(response.body);
-  if (!status || text_or_empty(*status, "kind") != "Status") {
+  if (!status || text_of(*status, "kind") != "Status") {
     return error;  // from something in between, or for a group the server does not know
   }
-  error.reason = known_reason(text_or_empty(*status, "reason"));
-  error.message = text_or_empty(*status, "message");
+  error.reason = known_reason(text_of(*status, "reason"));
+  error.message = text_of(*status, "message");
   const auto details = status->find("details");
   if (details == status->end() || !details->is_object()) {
     return error;
@@ -102,7 +97,8 @@ ApiError to_api_error(const Response& response) {
   // An error inside of a watch has no header to say it.
   if (const auto wait = details->find("retryAfterSeconds");
       !error.retry_after && wait != details->end() && wait->is_number_unsigned() && *wait > 0U) {
-    error.retry_after = std::chrono::seconds(std::min<std::uint64_t>(wait->get<std::uint64_t>(), kMaxRetryAfter));
+    error.retry_after =
+        std::chrono::seconds(std::min<std::uint64_t>(wait->get<std::uint64_t>(), kMaxRetryAfter));
   }
   if (const auto causes = details->find("causes"); causes != details->end() && causes->is_array()) {
     for (const json& cause : *causes) {
@@ -110,7 +106,7 @@ ApiError to_api_error(const Response& response) {
           !field.empty() && error.fields.size() < kMaxFields) {
         error.fields.push_back(std::move(field));
       }
-      if (std::string reason = text_or_empty(cause, "reason"); !reason.empty()) {
+      if (std::string reason = text_of(cause, "reason"); !reason.empty()) {
         error.causes.push_back(std::move(reason));
       }
     }

@@ -41,19 +41,6 @@ std::optional<WallTime> parse_time(std::string_view text) {
   return time;
 }
 
-// A text field that may be missing; false when it is something else.
-bool read_text(const json& object, const char* name, std::string& into) {
-  const auto found = object.find(name);
-  if (found == object.end() || found->is_null()) {
-    return true;
-  }
-  if (!found->is_string()) {
-    return false;
-  }
-  into = found->get_ref<const std::string&>();
-  return true;
-}
-
 }  // namespace
 
 Result<ExecCredential> parse_exec_credential(std::string_view output, std::string_view api_version) {
@@ -62,29 +49,27 @@ Result<ExecCredential> parse_exec_credential(std::string_view output, std::strin
   if (!document || !document->is_object()) {
     return wrong("did not print a JSON object");
   }
-  std::string kind;
-  std::string version;
-  if (!read_text(*document, "kind", kind) || !read_text(*document, "apiVersion", version) ||
-      kind != "ExecCredential") {
+  if (text_of(*document, "kind") != "ExecCredential") {
     return wrong("did not print an ExecCredential");
   }
-  if (version != api_version) {
+  if (text_of(*document, "apiVersion") != api_version) {
     return wrong("printed an ExecCredential of another apiVersion than " + std::string(api_version) +
                  ", which the kubeconfig asks for");
   }
-  const auto status = document->find("status");
-  if (status == document->end() || !status->is_object()) {
+  const json& status = member_of(*document, "status");
+  if (!status.is_object()) {
     return wrong("printed an ExecCredential without status");
   }
-  std::string token;
-  std::string key;
-  std::string expiration;
-  ExecCredential credential;
-  if (!read_text(*status, "token", token) || !read_text(*status, "clientKeyData", key) ||
-      !read_text(*status, "clientCertificateData", credential.certificate) ||
-      !read_text(*status, "expirationTimestamp", expiration)) {
-    return wrong("printed an ExecCredential with a field that is not a text");
+  for (const char* name : {"token", "clientKeyData", "clientCertificateData", "expirationTimestamp"}) {
+    if (const json& field = member_of(status, name); !field.is_null() && !field.is_string()) {
+      return wrong("printed an ExecCredential with a field that is not a text");
+    }
   }
+  std::string token = text_of(status, "token");
+  std::string key = text_of(status, "clientKeyData");
+  const std::string expiration = text_of(status, "expirationTimestamp");
+  ExecCredential credential;
+  credential.certificate = text_of(status, "clientCertificateData");
   credential.token = SecretBytes(token);
   credential.key = SecretBytes(key);
   const bool unusable = has_control_characters(token);
