@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <exception>
 #include <nlohmann/json.hpp>
+#include <system_error>
 #include <utility>
 
 #include "base/base64.h"
@@ -98,38 +100,24 @@ ExecPlugin::ExecPlugin(ClusterConfig cluster, const Clock& clock, Run run)
 
 Result<ExecPlugin::Token> ExecPlugin::token(const std::stop_token& stop) {
   std::unique_lock lock(mutex_);
+  const std::uint64_t found = number_;
   while (true) {
     const WallTime now = clock_.now();
     const bool good = credential_ && (!credential_->expires || now < *credential_->expires);
     const bool ageing = good && credential_->expires && now >= *credential_->expires - kLeeway;
-    if (good && !rejected_ && (!ageing || running_)) {
-      return current();
+    const bool paused = clock_.steady() < next_run_ && (good || failure_);
+    if ((!good || ageing || rejected_) && !running_ && !paused && number_ == found) {
+      start_run();
     }
-    if (running_) {
-      if (!run_ended_.wait(lock, stop, [this] { return !running_; })) {
-        return fail(ErrorCode::kIo, "stopped");
-      }
-    } else if (clock_.steady() < next_run_ && (good || failure_)) {
-      return good ? current() : Result<Token>(std::unexpected(*failure_));
-    } else {
-      break;
+    const bool worth_waiting = running_ && (!good || rejected_);
+    if (!worth_waiting) {
+      // What has just come may be past its end already; there is no better.
+      return good || number_ != found ? current() : Result<Token>(std::unexpected(*failure_));
+    }
+    if (!run_ended_.wait(lock, stop, [this] { return !running_; })) {
+      return fail(ErrorCode::kIo, "stopped");
     }
   }
-  running_ = true;
-  lock.unlock();
-  Result<ExecCredential> fresh = run(stop);
-  lock.lock();
-  running_ = false;
-  run_ended_.notify_all();
-  if (fresh) {
-    keep(std::move(*fresh));
-  } else if (!stop.stop_requested()) {
-    note_failure(fresh.error());
-  }
-  if (fresh || (credential_ && (!credential_->expires || clock_.now() < *credential_->expires))) {
-    return current();
-  }
-  return std::unexpected(std::move(fresh.error()));
 }
 
 void ExecPlugin::reject(std::uint64_t credential) {
@@ -152,8 +140,37 @@ std::uint64_t ExecPlugin::identity_revision() const {
   return identity_revision_;
 }
 
-Result<ExecPlugin::Token> ExecPlugin::current() const {
-  return Token{credential_->token.clone(), number_};
+ExecPlugin::Token ExecPlugin::current() const {
+  return {credential_->token.clone(), number_};
+}
+
+// With the mutex held. The run before has ended but for its last line, so there is no wait for its thread.
+void ExecPlugin::start_run() {
+  try {
+    runner_ = std::jthread([this](const std::stop_token& stop) { run_once(stop); });
+    running_ = true;
+  } catch (const std::system_error&) {
+    note_failure(
+        {ErrorCode::kIo, "no thread to run the credential plugin " + in_quotes(cluster_.exec->command)});
+  }
+}
+
+void ExecPlugin::run_once(const std::stop_token& stop) {
+  Result<ExecCredential> fresh = fail(ErrorCode::kInternal, {});
+  try {
+    fresh = run(stop);
+  } catch (const std::exception&) {  // of a library, and it may quote what the program said
+    fresh = fail(ErrorCode::kInternal, "running the credential plugin " + in_quotes(cluster_.exec->command) +
+                                           " failed within this program");
+  }
+  const std::lock_guard lock(mutex_);
+  running_ = false;
+  run_ended_.notify_all();
+  if (fresh) {
+    keep(std::move(*fresh));
+  } else if (!stop.stop_requested()) {
+    note_failure(fresh.error());
+  }
 }
 
 Result<ExecCredential> ExecPlugin::run(const std::stop_token& stop) const {
@@ -182,7 +199,8 @@ Result<ExecCredential> ExecPlugin::run(const std::stop_token& stop) const {
     return failed(credential.error());
   }
   if (credential->expires && *credential->expires <= clock_.now()) {
-    return failed({ErrorCode::kInvalidInput, "gave a credential that has expired already"});
+    return failed({ErrorCode::kInvalidInput,
+                   "gave a credential that has expired already, or this machine's clock is wrong"});
   }
   return credential;
 }
