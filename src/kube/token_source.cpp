@@ -102,10 +102,15 @@ Result<std::uint64_t> TokenSource::from_file(SecretBytes& token) {
         token_ = std::move(*fresh);
         ++number_;
       }
-    } else if (token_.empty()) {
-      return std::unexpected(std::move(fresh.error()).in("token file"));
-    } else if (!std::exchange(unreadable_, true)) {
-      log::warn("token file not usable, keeping the last token", {{"why", fresh.error().message}});
+    } else {
+      if (!std::exchange(unreadable_, true)) {
+        log::warn(token_.empty() ? "token file not usable, nothing is sent until it is"
+                                 : "token file not usable, keeping the last token",
+                  {{"why", fresh.error().message}});
+      }
+      if (token_.empty()) {
+        return std::unexpected(std::move(fresh.error()).in("token file"));
+      }
     }
   }
   token = token_.clone();
