@@ -312,7 +312,9 @@ Result<web::uri> checked_uri(const std::string& text, const std::string& what, b
       return wrong("give scheme, host and port only");
     }
     if (uri.host().front() == '[') {
-      return wrong("IPv6 addresses are not supported; use a name that resolves to it");
+      return wrong(
+          "IPv6 addresses are not supported; use a name that resolves to it, and tls-server-name if the "
+          "certificate does not hold that name");
     }
     return uri.port() > 0 ? uri : web::uri_builder(uri).set_port(https ? 443 : http_port).to_uri();
   } catch (const std::exception&) {

@@ -191,7 +191,12 @@ TEST_P(TransportContract, BadConfigurationIsRefusedAtOnce) {
       {"IPv6", [](ClusterConfig& c) { c.server = "https://[::1]:6443"; }},
       {"not a URL", [](ClusterConfig& c) { c.server = "https://exa mple"; }},
       {"ftp", [](ClusterConfig& c) { c.server = "ftp://example.org"; }},
+      {"scheme, host and port", [](ClusterConfig& c) { c.server = "https://me:hunter2@h"; }},
+      {"server of the test", [](ClusterConfig& c) { c.server = "h:6443"; }},
+      {"server of the test", [](ClusterConfig& c) { c.server = "https://"; }},
       {"socks5", [](ClusterConfig& c) { c.proxy_url = "socks5://127.0.0.1:1080"; }},
+      {"proxy-url of the test: only http is", [](ClusterConfig& c) { c.proxy_url = "https://p:1"; }},
+      {"proxy-url of the test: IPv6", [](ClusterConfig& c) { c.proxy_url = "http://[::1]:1"; }},
       {"no PEM certificate", [](ClusterConfig& c) { c.certificate_authority.data = "nonsense"; }},
       {"/nowhere/ca.crt",
        [](ClusterConfig& c) { c.certificate_authority = {.data = {}, .file = "/nowhere/ca.crt"}; }},
@@ -215,6 +220,7 @@ TEST_P(TransportContract, BadConfigurationIsRefusedAtOnce) {
     const auto transport = GetParam().make(config, {}, nullptr);
     ASSERT_FALSE(transport) << one.text;
     EXPECT_NE(transport.error().message.find(one.text), std::string::npos) << transport.error().message;
+    EXPECT_EQ(transport.error().message.find("hunter2"), std::string::npos);
   }
 }
 
