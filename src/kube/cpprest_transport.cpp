@@ -184,6 +184,7 @@ class CpprestTransport final : public Transport {
         case Call::Event::kHead:
           response.status = call.head().status;
           response.retry_after = call.head().retry_after;
+          response.flow_schema = call.head().flow_schema;
           deliver = terms.on_bytes != nullptr && response.status == 200;
           if (deliver) {
             deadline = std::chrono::steady_clock::now() + terms.patience;

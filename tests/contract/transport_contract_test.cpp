@@ -6,6 +6,7 @@
 #include <thread>
 #include <vector>
 
+#include "kube/api_error.h"
 #include "kube/line_splitter.h"
 #include "transport_fixture.h"
 
@@ -78,7 +79,7 @@ TEST_P(TransportContract, HeaderThatWouldSmuggleAnotherIsNotSent) {
        {Headers{{"X", "a\r\nImpersonate-User: root"}}, Headers{{"X", "a\nb"}}, Headers{{"X\r\nY", "a"}}}) {
     Request request;
     request.headers = headers;
-    EXPECT_FALSE(transport->send(request, kPatience, {}));
+    expect_failure(transport->send(request, kPatience, {}), kNoCredentials, "control characters");
   }
   EXPECT_EQ(server.connections(), 0);
 }
@@ -137,10 +138,27 @@ TEST_P(TransportContract, RetryAfterIsRead) {
   EXPECT_EQ(retry_after("Retry-After: 7"), 7s);
   EXPECT_EQ(retry_after("retry-after: 0"), 0s);
   EXPECT_EQ(retry_after("Retry-After: -1"), std::nullopt);
-  EXPECT_EQ(retry_after("Retry-After: 4000000"), 300s) << "whoever asks for more is not believed";
+  EXPECT_EQ(retry_after("Retry-After: 4000000"), 4000000s) << "to_api_error() judges it";
   EXPECT_EQ(retry_after("Retry-After: 99999999999"), std::nullopt);
   EXPECT_EQ(retry_after("Retry-After: Fri, 31 Dec 1999 23:59:59 GMT"), std::nullopt);
   EXPECT_EQ(retry_after("X-Other: 1"), std::nullopt);
+}
+
+// KEP-1040: an answer says who was made to wait, and 429 why.
+TEST_P(TransportContract, FlowSchemaIsRead) {
+  FaultyServer server(https(), [](Connection& connection) {
+    while (connection.read_request()) {
+      connection.answer(429, "Too many requests, please try again later.\n",
+                        "X-Kubernetes-Pf-Flowschema-Uid: 8a1f-b2\r\n");
+    }
+  });
+  const auto transport = connect(server);
+  for (const auto& result :
+       {transport->send({}, kPatience, {}), transport->stream({}, kPatience, {}, [](std::string_view) {})}) {
+    ASSERT_TRUE(result) << result.error().message;
+    EXPECT_EQ(result->flow_schema, "8a1f-b2");
+    EXPECT_EQ(to_api_error(*result).message, "(flow schema 8a1f-b2)");
+  }
 }
 
 TEST_P(TransportContract, ManyCallsAtOnce) {
