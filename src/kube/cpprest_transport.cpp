@@ -241,7 +241,7 @@ class CpprestTransport final : public Transport {
       return failure.text.find(text) != std::string::npos;
     };
     if (failure.ours) {
-      return error(TransportFailure::kTls, failure.text);
+      return error(TransportFailure::kNoCredentials, failure.text);
     }
     if (stage("Error resolving")) {
       return error(TransportFailure::kUnreachable, "the name cannot be resolved");
@@ -357,7 +357,9 @@ Result<std::unique_ptr<Transport>> make_cpprest_transport(const ClusterConfig& c
     options.set_tlsext_sni_enabled(!is_ip_literal(server.name));
     options.set_ssl_context_callback([tls](boost::asio::ssl::context& context) {
       Call::note_new_connection();
-      if (const Result<void> done = tls->apply(context.native_handle()); !done) {
+      const Result<void> done = tls->apply(context.native_handle());
+      tls->note(done);
+      if (!done) {
         throw SetupFailed(done.error().message);
       }
     });

@@ -1,6 +1,7 @@
 // Whom a transport believes, and what it tells about those it does not.
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 
@@ -167,7 +168,37 @@ TEST_P(TransportContract, RotatedCaFileIsReadAtTheNextConnection) {
   std::ofstream(file) << cluster_ca().pem();
   expect_answer(get(*transport), 200, "hello");
   std::filesystem::remove(file);
-  expect_failure(get(*transport), TransportFailure::kTls, file.string());
+}
+
+// A fault of ours is not the server's, whatever stage it shows at.
+TEST_P(TransportContract, ClientKeyThatIsGoneIsLoggedOnceAndIsNoFaultOfTheServer) {
+  const CertificateAuthority people("people");
+  const Identity me = people.issue({.common_name = "me", .names = {}});
+  const auto file =
+      std::filesystem::path(::testing::TempDir()) / ("client-" + std::to_string(::getpid()) + ".key");
+  std::ofstream(file) << me.key;
+  FaultyServer server({.identity = server_identity(), .client_authority = people.pem()},
+                      [](Connection& connection) {
+                        if (connection.read_request()) {
+                          connection.answer(200, "hello", "Connection: close\r\n");
+                        }
+                      });
+  ClusterConfig config = config_for(server);
+  config.client_certificate.data = me.certificate;
+  config.client_key.file = file;
+  const auto transport = make(config);
+  ::testing::internal::CaptureStderr();
+  std::filesystem::remove(file);
+  expect_failure(get(*transport), TransportFailure::kNoCredentials, file.string());
+  std::ofstream(file) << people.issue().key;
+  expect_failure(get(*transport), TransportFailure::kNoCredentials, "do not fit");
+  std::ofstream(file) << me.key;
+  expect_answer(get(*transport), 200, "hello");
+  const std::string logged = ::testing::internal::GetCapturedStderr();
+  EXPECT_EQ(std::ranges::count(logged, '\n'), 2) << logged;
+  EXPECT_NE(logged.find(file.string()), std::string::npos) << logged;
+  EXPECT_NE(logged.find("usable again"), std::string::npos) << logged;
+  std::filesystem::remove(file);
 }
 
 TEST_P(TransportContract, PlainHttpServerIsNotMistakenForABrokenLine) {
