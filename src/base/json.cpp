@@ -55,6 +55,17 @@ Result<nlohmann::json> parse_json(std::string_view text, const KeepMember& keep)
   });
 }
 
+const nlohmann::json& member_of(const nlohmann::json& object, const char* name) {
+  static const nlohmann::json kNull;
+  const auto found = object.is_object() ? object.find(name) : object.end();
+  return found == object.end() ? kNull : *found;
+}
+
+std::string text_of(const nlohmann::json& object, const char* name) {
+  const nlohmann::json& value = member_of(object, name);
+  return value.is_string() ? value.get<std::string>() : std::string();
+}
+
 std::string to_json_text(const nlohmann::json& value) {
   return value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }

@@ -22,6 +22,11 @@ inline constexpr std::size_t kMaxJsonDepth = 100;
 using KeepMember = std::function<bool(int depth, const std::string& name)>;
 [[nodiscard]] Result<nlohmann::json> parse_json(std::string_view text, const KeepMember& keep);
 
+// What `object` holds under that name: null when there is nothing, or when it is not an object.
+[[nodiscard]] const nlohmann::json& member_of(const nlohmann::json& object, const char* name);
+// The same if it is a text, else an empty one.
+[[nodiscard]] std::string text_of(const nlohmann::json& object, const char* name);
+
 // One line of JSON; bytes that are not UTF-8 become U+FFFD instead of an exception.
 [[nodiscard]] std::string to_json_text(const nlohmann::json& value);
 

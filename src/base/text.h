@@ -22,6 +22,9 @@ namespace sessmtp {
   return text;
 }
 
+// Without spaces, tabs and line ends around it.
+[[nodiscard]] std::string_view trimmed(std::string_view text);
+
 // What must not get into a header or a line of text: anything below space, and DEL.
 [[nodiscard]] bool has_control_characters(std::string_view text);
 

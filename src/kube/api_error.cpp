@@ -13,7 +13,8 @@ using nlohmann::json;
 
 constexpr std::size_t kMaxName = 128;
 constexpr std::size_t kMaxFields = 10;
-constexpr std::uint64_t kMaxRetryAfter = 600;
+// What stands between us and the server may ask for any number.
+constexpr std::chrono::seconds kLongestRetryAfter = std::chrono::minutes(5);
 
 ApiErrorKind kind_of(int status) {
   switch (status) {
@@ -36,20 +37,14 @@ ApiErrorKind kind_of(int status) {
   }
 }
 
-std::string text_or_empty(const json& object, const char* key) {
-  const auto found = object.is_object() ? object.find(key) : object.end();
-  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
-
 // The server's own reasons ("AlreadyExists") and field paths ("data[password]") are names. A webhook's may
 // be any text, and ours end up in status.
-std::string name_or_empty(const json& object, const char* key) {
-  std::string text = text_or_empty(object, key);
+std::string name_or_empty(std::string text) {
   const auto in_a_name = [](char c) {
     return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
            std::string_view("._-[]").find(c) != std::string_view::npos;
   };
-  return text.size() <= kMaxName && std::ranges::all_of(text, in_a_name) ? text : std::string();
+  return text.size() <= kMaxName && std::ranges::all_of(text, in_a_name) ? std::move(text) : std::string();
 }
 
 // The reasons of metav1; a webhook may send any text.
@@ -64,6 +59,27 @@ std::string known_reason(std::string reason) {
                                                          "Unauthorized",    "RequestEntityTooLarge",
                                                          "MethodNotAllowed"};
   return std::ranges::find(kReasons, reason) != kReasons.end() ? std::move(reason) : std::string();
+}
+
+void read_status(const json& status, ApiError& error) {
+  error.reason = known_reason(text_of(status, "reason"));
+  error.message = text_of(status, "message");
+  const json& details = member_of(status, "details");
+  // An error inside of a watch has no header to say it.
+  if (const json& wait = member_of(details, "retryAfterSeconds");
+      !error.retry_after && wait.is_number_unsigned() && wait > 0U) {
+    const auto longest = static_cast<std::uint64_t>(kLongestRetryAfter.count());
+    error.retry_after = std::chrono::seconds(std::min(wait.get<std::uint64_t>(), longest));
+  }
+  for (const json& cause : member_of(details, "causes")) {
+    if (std::string field = name_or_empty(text_of(cause, "field"));
+        !field.empty() && error.fields.size() < kMaxFields) {
+      error.fields.push_back(std::move(field));
+    }
+    if (std::string reason = text_of(cause, "reason"); !reason.empty()) {
+      error.causes.push_back(std::move(reason));
+    }
+  }
 }
 
 }  // namespace
@@ -82,38 +98,19 @@ std::string ApiError::summary() const {
 }
 
 ApiError to_api_error(const Response& response) {
-  ApiError error{.kind = kind_of(response.status),
-                 .http_status = response.status,
-                 .reason = {},
-                 .message = {},
-                 .fields = {},
-                 .causes = {},
-                 .retry_after = response.retry_after};
-  const auto status = parse_json(response.body);
-  if (!status || text_or_empty(*status, "kind") != "Status") {
-    return error;  // from something in between, or for a group the server does not know
+  ApiError error;
+  error.kind = kind_of(response.status);
+  error.http_status = response.status;
+  if (response.retry_after) {
+    error.retry_after = std::min(*response.retry_after, kLongestRetryAfter);
   }
-  error.reason = known_reason(text_or_empty(*status, "reason"));
-  error.message = text_or_empty(*status, "message");
-  const auto details = status->find("details");
-  if (details == status->end() || !details->is_object()) {
-    return error;
+  // Anything else is from something in between, or for a group the server does not know.
+  if (const auto status = parse_json(response.body); status && text_of(*status, "kind") == "Status") {
+    read_status(*status, error);
   }
-  // An error inside of a watch has no header to say it.
-  if (const auto wait = details->find("retryAfterSeconds");
-      !error.retry_after && wait != details->end() && wait->is_number_unsigned() && *wait > 0U) {
-    error.retry_after = std::chrono::seconds(std::min<std::uint64_t>(wait->get<std::uint64_t>(), kMaxRetryAfter));
-  }
-  if (const auto causes = details->find("causes"); causes != details->end() && causes->is_array()) {
-    for (const json& cause : *causes) {
-      if (std::string field = name_or_empty(cause, "field");
-          !field.empty() && error.fields.size() < kMaxFields) {
-        error.fields.push_back(std::move(field));
-      }
-      if (std::string reason = text_or_empty(cause, "reason"); !reason.empty()) {
-        error.causes.push_back(std::move(reason));
-      }
-    }
+  if (const std::string schema = name_or_empty(response.flow_schema);
+      error.kind == ApiErrorKind::kTooManyRequests && !schema.empty()) {
+    error.message += (error.message.empty() ? "(flow schema " : " (flow schema ") + schema + ')';
   }
   return error;
 }

@@ -33,7 +33,7 @@ struct ApiError {
   std::string message;              // the server's words: may quote objects, so not for Secret writes
   std::vector<std::string> fields;  // Status.details.causes[].field
   std::vector<std::string> causes;  // Status.details.causes[].reason
-  std::optional<std::chrono::seconds> retry_after;
+  std::optional<std::chrono::seconds> retry_after;  // as the server asks for, at most five minutes
 
   // Worth trying again with the same request.
   [[nodiscard]] bool transient() const;
@@ -44,7 +44,8 @@ struct ApiError {
 template <class T>
 using ApiResult = Result<T, ApiError>;
 
-// From an answer that is not 2xx; the body is a metav1.Status, or anything at all.
+// From an answer that is not 2xx; the body is a metav1.Status, or anything at all. The message of a 429 names
+// the flow schema that was at its limit.
 [[nodiscard]] ApiError to_api_error(const Response& response);
 [[nodiscard]] ApiError to_api_error(const TransportError& error);
 

@@ -13,7 +13,6 @@ namespace {
 
 using namespace std::chrono_literals;
 using nlohmann::json;
-using namespace nlohmann::literals;
 
 constexpr auto kListIdle = 70s;         // the server gives itself 60 s
 constexpr auto kWatchIdleMargin = 10s;  // beyond the server's own timeout
@@ -31,11 +30,6 @@ std::unexpected<ApiError> bad_answer(int status, std::string message) {
   error.http_status = status;
   error.message = std::move(message);
   return std::unexpected(std::move(error));
-}
-
-std::string text_at(const json& object, const json::json_pointer& where) {
-  const json value = object.is_object() && object.contains(where) ? object.at(where) : json();
-  return value.is_string() ? value.get<std::string>() : std::string();
 }
 
 class Query {
@@ -183,8 +177,9 @@ ApiResult<ListEnd> Client::list(std::string_view path, const ListOptions& option
   if (items == envelope->end() || !(items->is_null() || (items->is_array() && items->empty()))) {
     return bad_answer(200, "the list has no items, or some that are not objects");
   }
-  ListEnd end{.resource_version = text_at(*envelope, "/metadata/resourceVersion"_json_pointer),
-              .continue_token = text_at(*envelope, "/metadata/continue"_json_pointer)};
+  const json& metadata = member_of(*envelope, "metadata");
+  ListEnd end{.resource_version = text_of(metadata, "resourceVersion"),
+              .continue_token = text_of(metadata, "continue")};
   if (end.resource_version.empty()) {
     return bad_answer(200, "the list has no resourceVersion");
   }

@@ -41,7 +41,8 @@ struct Impersonation {
 };
 
 struct ClusterConfig {
-  std::string server;         // "https://host:port", perhaps with a path prefix, without a trailing slash
+  std::string server;  // "https://host:port", perhaps with a path prefix, without a trailing slash; http://
+                       // only without a credential
   Pem certificate_authority;  // the only roots trusted; empty: the system's
   Pem client_certificate;
   Pem client_key;
@@ -63,7 +64,8 @@ struct KubeconfigOptions {
   std::string context;  // empty: current-context
 };
 
-// kInvalidInput says which file and field is wrong and what to do; kNotFound when no file is there.
+// kInvalidInput says which file and field is wrong and what to do; kNotFound when no file is there. URLs are
+// looked at where they are used.
 [[nodiscard]] Result<ClusterConfig> load_kubeconfig(const KubeconfigOptions& options);
 
 inline constexpr const char* kServiceAccountDirectory = "/var/run/secrets/kubernetes.io/serviceaccount";

@@ -1,10 +1,11 @@
 #include "kube/cpprest_call.h"
 
-#include <algorithm>
+#include <atomic>
 #include <charconv>
 #include <climits>
 #include <utility>
 
+#include "base/log.h"
 #include "base/text.h"
 
 namespace sessmtp::kube {
@@ -16,9 +17,6 @@ namespace streams = concurrency::streams;
 // How long a cancelled call waits for the library to let go of its connection: usually microseconds,
 // but a name lookup cannot be interrupted.
 constexpr std::chrono::milliseconds kLetGo{500};
-
-// What stands between us and the server may ask for any number.
-constexpr std::chrono::seconds kLongestRetryAfter{300};
 
 // Set while this thread starts a request: the library makes a new connection for it there, if at all.
 thread_local bool* t_new_connection = nullptr;
@@ -71,13 +69,16 @@ Call::Head head_of(const http::http_response& response) {
   Call::Head head;
   head.status = response.status_code();
   head.content_length = response.headers().content_length();
-  const auto found = response.headers().find("Retry-After");
-  if (found != response.headers().end()) {
-    const std::string& text = found->second;
+  const auto header = [&response](const char* name) {
+    const auto found = response.headers().find(name);
+    return found == response.headers().end() ? std::string() : found->second;
+  };
+  head.flow_schema = header("X-Kubernetes-PF-FlowSchema-UID");
+  if (const std::string text = header("Retry-After"); !text.empty()) {
     std::uint32_t seconds = 0;  // the form with a date is left alone: client-go:rest/with_retry.go
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
     if (error == std::errc() && end == text.data() + text.size()) {
-      head.retry_after = std::min(std::chrono::seconds(seconds), kLongestRetryAfter);
+      head.retry_after = std::chrono::seconds(seconds);
     }
   }
   return head;
@@ -88,6 +89,10 @@ Call::Head head_of(const http::http_response& response) {
 void set_headers(const Headers& headers, http::http_headers& message) {
   for (const auto& [name, value] : headers) {
     if (has_control_characters(name) || has_control_characters(value)) {
+      static std::atomic<bool> said = false;  // no credential of ours does: it is refused where it is read
+      if (!said.exchange(true)) {
+        log::error("requests not sent, for a header of theirs holds control characters");
+      }
       throw SetupFailed("a request header holds control characters");
     }
     std::string& lines = message[name];

@@ -18,7 +18,8 @@
 
 namespace sessmtp::kube {
 
-// The library reports by exceptions, so this is how a callback of ours tells it that something is wrong.
+// The library reports by exceptions, so this is how a callback of ours tells it that something is wrong with
+// what we have. Logged where it is thrown.
 struct SetupFailed : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
@@ -46,6 +47,7 @@ class Call {
   struct Head {
     int status = 0;
     std::optional<std::chrono::seconds> retry_after;
+    std::string flow_schema;
     std::uint64_t content_length = 0;  // 0: not told
   };
   struct Failure {

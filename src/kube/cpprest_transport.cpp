@@ -148,8 +148,7 @@ class CpprestTransport final : public Transport {
     }
     const Request& request = named ? *named : asked;
     if (tls_ && tls_->rotated(limits_.rotation_check)) {
-      short_calls_.renew(short_calls_.client());
-      streams_.renew(streams_.client());
+      renew_all();
     }
     auto client = pool.client();
     for (bool again = false;; again = true) {
@@ -163,11 +162,21 @@ class CpprestTransport final : public Transport {
       Result<Response, TransportError> result = receive(*call, terms, begin);
       const bool dead_connection = !result && result.error().kind == TransportFailure::kBroken &&
                                    !call->head_seen() && !call->on_new_connection();
+      if (!result && result.error().kind == TransportFailure::kDeadline) {
+        renew_all();  // if the network has died silently, every connection has: the next call finds out at
+                      // once
+      }
       if (!dead_connection || again) {
         return result;
       }
       client = pool.renew(client);
     }
+  }
+
+  // Calls under way end on the connections they have.
+  void renew_all() {
+    short_calls_.renew(short_calls_.client());
+    streams_.renew(streams_.client());
   }
 
   Result<Response, TransportError> receive(Call& call, const Terms& terms, Instant begin) const {
@@ -184,6 +193,7 @@ class CpprestTransport final : public Transport {
         case Call::Event::kHead:
           response.status = call.head().status;
           response.retry_after = call.head().retry_after;
+          response.flow_schema = call.head().flow_schema;
           deliver = terms.on_bytes != nullptr && response.status == 200;
           if (deliver) {
             deadline = std::chrono::steady_clock::now() + terms.patience;
@@ -240,7 +250,7 @@ class CpprestTransport final : public Transport {
       return failure.text.find(text) != std::string::npos;
     };
     if (failure.ours) {
-      return error(TransportFailure::kTls, failure.text);
+      return error(TransportFailure::kNoCredentials, failure.text);
     }
     if (stage("Error resolving")) {
       return error(TransportFailure::kUnreachable, "the name cannot be resolved");
@@ -312,7 +322,9 @@ Result<web::uri> checked_uri(const std::string& text, const std::string& what, b
       return wrong("give scheme, host and port only");
     }
     if (uri.host().front() == '[') {
-      return wrong("IPv6 addresses are not supported; use a name that resolves to it");
+      return wrong(
+          "IPv6 addresses are not supported; use a name that resolves to it, and tls-server-name if the "
+          "certificate does not hold that name");
     }
     return uri.port() > 0 ? uri : web::uri_builder(uri).set_port(https ? 443 : http_port).to_uri();
   } catch (const std::exception&) {
@@ -354,7 +366,9 @@ Result<std::unique_ptr<Transport>> make_cpprest_transport(const ClusterConfig& c
     options.set_tlsext_sni_enabled(!is_ip_literal(server.name));
     options.set_ssl_context_callback([tls](boost::asio::ssl::context& context) {
       Call::note_new_connection();
-      if (const Result<void> done = tls->apply(context.native_handle()); !done) {
+      const Result<void> done = tls->apply(context.native_handle());
+      tls->note(done);
+      if (!done) {
         throw SetupFailed(done.error().message);
       }
     });

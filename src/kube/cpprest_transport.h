@@ -21,6 +21,10 @@ namespace sessmtp::kube {
 // used no more, but for the calls that are on them. kInvalidInput for what cannot work: an IPv6 literal, a
 // proxy other than http. The transport must outlive every call; its end waits a moment for what cancelled
 // calls left behind. A stream may be silent for at most half an hour, whatever `idle` says.
+//
+// Over http and through a proxy the library does not show a new connection when it is connected: there is no
+// TCP keep-alive then, so a dead peer shows at the deadline, and a request whose new connection breaks before
+// the answer is sent twice, as if the connection were an old one.
 [[nodiscard]] Result<std::unique_ptr<Transport>> make_cpprest_transport(
     const ClusterConfig& config, const Limits& limits = {}, std::shared_ptr<ExecPlugin> plugin = nullptr);
 

@@ -24,7 +24,6 @@ constexpr std::size_t kMaxInstance = 128;
 // client-go:tools/events/event_broadcaster.go: 10 s, here with ± 25 %
 constexpr milliseconds kMinPause = 7500ms;
 constexpr milliseconds kMaxPause = 12500ms;
-constexpr milliseconds kMaxAskedPause = 5min;
 
 std::uint64_t random_seed() {
   std::random_device device;
@@ -179,7 +178,7 @@ ApiResult<json> EventRecorder::create(const EventRecord& record) {
 }
 
 milliseconds EventRecorder::pause(const ApiError& error) {
-  const milliseconds asked = std::min<milliseconds>(error.retry_after.value_or(0s), kMaxAskedPause);
+  const milliseconds asked = error.retry_after.value_or(0s);
   std::uniform_int_distribution<milliseconds::rep> pauses(kMinPause.count(), kMaxPause.count());
   return std::max(asked, milliseconds(pauses(jitter_)));
 }

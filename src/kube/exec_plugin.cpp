@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <exception>
 #include <nlohmann/json.hpp>
+#include <system_error>
 #include <utility>
 
 #include "base/base64.h"
@@ -41,19 +43,6 @@ std::optional<WallTime> parse_time(std::string_view text) {
   return time;
 }
 
-// A text field that may be missing; false when it is something else.
-bool read_text(const json& object, const char* name, std::string& into) {
-  const auto found = object.find(name);
-  if (found == object.end() || found->is_null()) {
-    return true;
-  }
-  if (!found->is_string()) {
-    return false;
-  }
-  into = found->get_ref<const std::string&>();
-  return true;
-}
-
 }  // namespace
 
 Result<ExecCredential> parse_exec_credential(std::string_view output, std::string_view api_version) {
@@ -62,29 +51,27 @@ Result<ExecCredential> parse_exec_credential(std::string_view output, std::strin
   if (!document || !document->is_object()) {
     return wrong("did not print a JSON object");
   }
-  std::string kind;
-  std::string version;
-  if (!read_text(*document, "kind", kind) || !read_text(*document, "apiVersion", version) ||
-      kind != "ExecCredential") {
+  if (text_of(*document, "kind") != "ExecCredential") {
     return wrong("did not print an ExecCredential");
   }
-  if (version != api_version) {
+  if (text_of(*document, "apiVersion") != api_version) {
     return wrong("printed an ExecCredential of another apiVersion than " + std::string(api_version) +
                  ", which the kubeconfig asks for");
   }
-  const auto status = document->find("status");
-  if (status == document->end() || !status->is_object()) {
+  const json& status = member_of(*document, "status");
+  if (!status.is_object()) {
     return wrong("printed an ExecCredential without status");
   }
-  std::string token;
-  std::string key;
-  std::string expiration;
-  ExecCredential credential;
-  if (!read_text(*status, "token", token) || !read_text(*status, "clientKeyData", key) ||
-      !read_text(*status, "clientCertificateData", credential.certificate) ||
-      !read_text(*status, "expirationTimestamp", expiration)) {
-    return wrong("printed an ExecCredential with a field that is not a text");
+  for (const char* name : {"token", "clientKeyData", "clientCertificateData", "expirationTimestamp"}) {
+    if (const json& field = member_of(status, name); !field.is_null() && !field.is_string()) {
+      return wrong("printed an ExecCredential with a field that is not a text");
+    }
   }
+  std::string token = text_of(status, "token");
+  std::string key = text_of(status, "clientKeyData");
+  const std::string expiration = text_of(status, "expirationTimestamp");
+  ExecCredential credential;
+  credential.certificate = text_of(status, "clientCertificateData");
   credential.token = SecretBytes(token);
   credential.key = SecretBytes(key);
   const bool unusable = has_control_characters(token);
@@ -113,38 +100,24 @@ ExecPlugin::ExecPlugin(ClusterConfig cluster, const Clock& clock, Run run)
 
 Result<ExecPlugin::Token> ExecPlugin::token(const std::stop_token& stop) {
   std::unique_lock lock(mutex_);
+  const std::uint64_t found = number_;
   while (true) {
     const WallTime now = clock_.now();
     const bool good = credential_ && (!credential_->expires || now < *credential_->expires);
     const bool ageing = good && credential_->expires && now >= *credential_->expires - kLeeway;
-    if (good && !rejected_ && (!ageing || running_)) {
-      return current();
+    const bool paused = clock_.steady() < next_run_ && (good || failure_);
+    if ((!good || ageing || rejected_) && !running_ && !paused && number_ == found) {
+      start_run();
     }
-    if (running_) {
-      if (!run_ended_.wait(lock, stop, [this] { return !running_; })) {
-        return fail(ErrorCode::kIo, "stopped");
-      }
-    } else if (clock_.steady() < next_run_ && (good || failure_)) {
-      return good ? current() : Result<Token>(std::unexpected(*failure_));
-    } else {
-      break;
+    const bool worth_waiting = running_ && (!good || rejected_);
+    if (!worth_waiting) {
+      // What has just come may be past its end already; there is no better.
+      return good || number_ != found ? current() : Result<Token>(std::unexpected(*failure_));
+    }
+    if (!run_ended_.wait(lock, stop, [this] { return !running_; })) {
+      return fail(ErrorCode::kIo, "stopped");
     }
   }
-  running_ = true;
-  lock.unlock();
-  Result<ExecCredential> fresh = run(stop);
-  lock.lock();
-  running_ = false;
-  run_ended_.notify_all();
-  if (fresh) {
-    keep(std::move(*fresh));
-  } else if (!stop.stop_requested()) {
-    note_failure(fresh.error());
-  }
-  if (fresh || (credential_ && (!credential_->expires || clock_.now() < *credential_->expires))) {
-    return current();
-  }
-  return std::unexpected(std::move(fresh.error()));
 }
 
 void ExecPlugin::reject(std::uint64_t credential) {
@@ -167,8 +140,37 @@ std::uint64_t ExecPlugin::identity_revision() const {
   return identity_revision_;
 }
 
-Result<ExecPlugin::Token> ExecPlugin::current() const {
-  return Token{credential_->token.clone(), number_};
+ExecPlugin::Token ExecPlugin::current() const {
+  return {credential_->token.clone(), number_};
+}
+
+// With the mutex held. The run before has ended but for its last line, so there is no wait for its thread.
+void ExecPlugin::start_run() {
+  try {
+    runner_ = std::jthread([this](const std::stop_token& stop) { run_once(stop); });
+    running_ = true;
+  } catch (const std::system_error&) {
+    note_failure(
+        {ErrorCode::kIo, "no thread to run the credential plugin " + in_quotes(cluster_.exec->command)});
+  }
+}
+
+void ExecPlugin::run_once(const std::stop_token& stop) {
+  Result<ExecCredential> fresh = fail(ErrorCode::kInternal, {});
+  try {
+    fresh = run(stop);
+  } catch (const std::exception&) {  // of a library, and it may quote what the program said
+    fresh = fail(ErrorCode::kInternal, "running the credential plugin " + in_quotes(cluster_.exec->command) +
+                                           " failed within this program");
+  }
+  const std::lock_guard lock(mutex_);
+  running_ = false;
+  run_ended_.notify_all();
+  if (fresh) {
+    keep(std::move(*fresh));
+  } else if (!stop.stop_requested()) {
+    note_failure(fresh.error());
+  }
 }
 
 Result<ExecCredential> ExecPlugin::run(const std::stop_token& stop) const {
@@ -197,7 +199,8 @@ Result<ExecCredential> ExecPlugin::run(const std::stop_token& stop) const {
     return failed(credential.error());
   }
   if (credential->expires && *credential->expires <= clock_.now()) {
-    return failed({ErrorCode::kInvalidInput, "gave a credential that has expired already"});
+    return failed({ErrorCode::kInvalidInput,
+                   "gave a credential that has expired already, or this machine's clock is wrong"});
   }
   return credential;
 }

@@ -1,10 +1,10 @@
 // Credential plugins of a kubeconfig (`exec`): a program prints a token, a client certificate, or both, and
 // for how long they are good. Protocol: KEP-541; behaviour: client-go:plugin/pkg/client/auth/exec/exec.go.
 //
-// Thread-safe. A credential is kept until shortly before it expires or the server refuses it; one thread
-// runs the program then, and the others wait for it unless what they have is still good. A run that fails
-// leaves the last credential in use while it has not expired, and the next waits for a second, two, four, up
-// to half a minute.
+// Thread-safe. A credential is kept until shortly before it expires or the server refuses it. Then the
+// program runs on a thread of its own, once for all who ask, and whoever gives up waiting does not end it.
+// Nobody waits while what there is is still good. A run that fails leaves the last credential in use while it
+// has not expired, and the next comes no sooner than after a second, two, four, up to half a minute.
 #pragma once
 
 #include <condition_variable>
@@ -15,6 +15,7 @@
 #include <stop_token>
 #include <string>
 #include <string_view>
+#include <thread>
 
 #include "base/clock.h"
 #include "base/secret_bytes.h"
@@ -41,14 +42,15 @@ class ExecPlugin {
  public:
   using Run = std::function<Result<std::string>(const ChildProcess&, const std::stop_token&)>;
 
-  // `cluster.exec` must be there. Nothing is run yet.
+  // `cluster.exec` must be there. Nothing is run yet. A program that runs at the end is killed.
   ExecPlugin(ClusterConfig cluster, const Clock& clock, Run run = &run_and_capture);
 
   struct Token {
     SecretBytes value;  // empty: the plugin gave a certificate only
     std::uint64_t credential = 0;
   };
-  // Runs the program if there is need, for a minute at most. The error says what to do and quotes no output.
+  // Has the program run if there is need, for a minute at most, and waits for it if that helps. The error
+  // says what to do and quotes no output.
   [[nodiscard]] Result<Token> token(const std::stop_token& stop);
   // The server said 401 to this credential: get another at the next call, unless that has happened already
   // or the credential is so young that the plugin would give the same again.
@@ -64,9 +66,11 @@ class ExecPlugin {
   [[nodiscard]] std::uint64_t identity_revision() const;
 
  private:
+  void start_run();
+  void run_once(const std::stop_token& stop);
   [[nodiscard]] Result<ExecCredential> run(const std::stop_token& stop) const;
   [[nodiscard]] Result<std::string> exec_info() const;
-  [[nodiscard]] Result<Token> current() const;
+  [[nodiscard]] Token current() const;
   void keep(ExecCredential credential);
   void note_failure(const Error& error);
 
@@ -84,6 +88,7 @@ class ExecPlugin {
   SteadyTime next_run_;
   std::optional<Error> failure_;  // of the last run
   std::chrono::seconds pause_{0};
+  std::jthread runner_;  // the last member: it ends before the others do
 };
 
 }  // namespace sessmtp::kube

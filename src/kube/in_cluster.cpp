@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "base/secret_bytes.h"
+#include "base/text.h"
 #include "kube/config.h"
 
 namespace sessmtp::kube {
@@ -28,15 +29,14 @@ Result<ClusterConfig> load_in_cluster_config(const fs::path& directory) {
     if (!content) {  // kNotFound would mean "not in a pod"
       return fail(ErrorCode::kInvalidInput, config.origin + ": " + content.error().message);
     }
-    const bool empty = content->find_first_not_of(" \t\r\n") == std::string::npos;
+    const bool empty = trimmed(*content).empty();
     wipe(content->data(), content->size());
     if (empty) {
       return fail(ErrorCode::kInvalidInput, config.origin + ": " + file.string() + " is empty");
     }
   }
   const std::string own = read_file(directory / "namespace").value_or("default");
-  const std::size_t end = own.find_last_not_of(" \t\r\n");
-  config.default_namespace = end == std::string::npos ? "default" : own.substr(0, end + 1);
+  config.default_namespace = trimmed(own).empty() ? "default" : trimmed(own);
   return config;
 }
 

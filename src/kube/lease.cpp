@@ -11,18 +11,13 @@ namespace {
 
 using nlohmann::json;
 
-std::string text_of(const json& object, const char* key) {
-  const auto found = object.is_object() ? object.find(key) : object.end();
-  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
-
 // int32 fields of the API that are not negative; anything else counts as absent.
 std::optional<std::int32_t> count_of(const json& object, const char* key) {
-  const auto found = object.is_object() ? object.find(key) : object.end();
-  if (found == object.end() || !found->is_number_integer()) {
+  const json& number = member_of(object, key);
+  if (!number.is_number_integer()) {
     return std::nullopt;
   }
-  const auto value = found->get<std::int64_t>();
+  const auto value = number.get<std::int64_t>();
   const bool fits = value >= 0 && value <= std::numeric_limits<std::int32_t>::max();
   return fits ? std::optional(static_cast<std::int32_t>(value)) : std::nullopt;
 }

@@ -18,23 +18,10 @@ bool is_wanted(int depth, const std::string& name) {
   return !(depth == 2 && name == "managedFields") && !(depth == 3 && name == kLastApplied);
 }
 
-const json* member(const json& object, const char* key) {
-  if (!object.is_object()) {
-    return nullptr;
-  }
-  const auto found = object.find(key);
-  return found == object.end() ? nullptr : &*found;
-}
-
-std::string text(const json& object, const char* key) {
-  const json* value = member(object, key);
-  return value != nullptr && value->is_string() ? value->get<std::string>() : std::string();
-}
-
 std::map<std::string, std::string> text_map(const json& object, const char* key) {
   std::map<std::string, std::string> result;
-  if (const json* map = member(object, key); map != nullptr && map->is_object()) {
-    for (const auto& [name, value] : map->items()) {
+  if (const json& map = member_of(object, key); map.is_object()) {
+    for (const auto& [name, value] : map.items()) {
       if (value.is_string()) {
         result.emplace(name, value.get<std::string>());
       }
@@ -67,36 +54,33 @@ std::string_view ObjectMeta::annotation(std::string_view key) const {
 }
 
 Result<ObjectMeta> decode_meta(const json& object) {
-  const json* metadata = member(object, "metadata");
-  if (metadata == nullptr) {
+  const json& metadata = member_of(object, "metadata");
+  if (metadata.is_null()) {
     return fail(ErrorCode::kInvalidInput, "object without metadata");
   }
   ObjectMeta meta;
-  meta.namespace_ = text(*metadata, "namespace");
-  meta.name = text(*metadata, "name");
-  meta.uid = text(*metadata, "uid");
-  meta.resource_version = text(*metadata, "resourceVersion");
+  meta.namespace_ = text_of(metadata, "namespace");
+  meta.name = text_of(metadata, "name");
+  meta.uid = text_of(metadata, "uid");
+  meta.resource_version = text_of(metadata, "resourceVersion");
   if (meta.name.empty() || meta.uid.empty()) {
     return fail(ErrorCode::kInvalidInput, "object without name or uid");
   }
-  if (const json* generation = member(*metadata, "generation");
-      generation != nullptr && generation->is_number_integer()) {
-    meta.generation = generation->get<std::int64_t>();
+  if (const json& generation = member_of(metadata, "generation"); generation.is_number_integer()) {
+    meta.generation = generation.get<std::int64_t>();
   }
-  meta.creation_timestamp = parse_rfc3339(text(*metadata, "creationTimestamp")).value_or(WallTime{});
-  meta.terminating = !text(*metadata, "deletionTimestamp").empty();
-  meta.labels = text_map(*metadata, "labels");
-  meta.annotations = text_map(*metadata, "annotations");
+  meta.creation_timestamp = parse_rfc3339(text_of(metadata, "creationTimestamp")).value_or(WallTime{});
+  meta.terminating = !text_of(metadata, "deletionTimestamp").empty();
+  meta.labels = text_map(metadata, "labels");
+  meta.annotations = text_map(metadata, "annotations");
   meta.annotations.erase(kLastApplied);
-  if (const json* owners = member(*metadata, "ownerReferences"); owners != nullptr && owners->is_array()) {
-    for (const json& owner : *owners) {
-      const json* controller = member(owner, "controller");
-      meta.owner_references.push_back(
-          {.api_version = text(owner, "apiVersion"),
-           .kind = text(owner, "kind"),
-           .name = text(owner, "name"),
-           .uid = text(owner, "uid"),
-           .controller = controller != nullptr && controller->is_boolean() && controller->get<bool>()});
+  if (const json& owners = member_of(metadata, "ownerReferences"); owners.is_array()) {
+    for (const json& owner : owners) {
+      meta.owner_references.push_back({.api_version = text_of(owner, "apiVersion"),
+                                       .kind = text_of(owner, "kind"),
+                                       .name = text_of(owner, "name"),
+                                       .uid = text_of(owner, "uid"),
+                                       .controller = member_of(owner, "controller") == true});
     }
   }
   return meta;
@@ -117,8 +101,7 @@ std::string resource_version_of(std::string_view object_text) {
   const auto object = parse_json(object_text, [](int depth, const std::string& name) {
     return depth == 1 ? name == "metadata" : depth == 2 && name == "resourceVersion";
   });
-  const json* metadata = object ? member(*object, "metadata") : nullptr;
-  return metadata != nullptr ? text(*metadata, "resourceVersion") : std::string();
+  return object ? text_of(member_of(*object, "metadata"), "resourceVersion") : std::string();
 }
 
 bool later_version(std::string_view a, std::string_view b) {

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/log.h"
 #include "base/secret_bytes.h"
 
 namespace sessmtp::kube {
@@ -156,6 +157,19 @@ Result<void> TlsPolicy::apply(SSL_CTX* context) {
     SSL_CTX_set_cert_verify_callback(context, &TlsPolicy::verify, this);
   }
   return identify(context);
+}
+
+void TlsPolicy::note(const Result<void>& applied) {
+  const std::lock_guard lock(mutex_);
+  if (std::exchange(unusable_, !applied) == !applied) {
+    return;
+  }
+  if (applied) {
+    log::info("certificates for the API server usable again");
+  } else {
+    log::warn("no new connection to the API server, for a certificate or key here is not usable",
+              {{"why", applied.error().message}});
+  }
 }
 
 Result<void> TlsPolicy::trust(SSL_CTX* context) const {

@@ -33,6 +33,8 @@ class TlsPolicy : public std::enable_shared_from_this<TlsPolicy> {
   // Prepares the context of one new connection. Certificates and keys are read here, so that rotated
   // files need no restart. Trusts the cluster's CA alone; the system's roots only when none is given.
   [[nodiscard]] Result<void> apply(SSL_CTX* context);
+  // Logs once that new connections cannot be made for what apply() says, and once that they can again.
+  void note(const Result<void>& applied);
 
   // True once after the CA, the client certificate or its key have changed: connections made before belong
   // to the past. Files are read for this every `interval` (client-go:transport/cert_rotation.go), and one
@@ -67,6 +69,7 @@ class TlsPolicy : public std::enable_shared_from_this<TlsPolicy> {
   const HandshakeHook hook_;
   const std::shared_ptr<ExecPlugin> plugin_;
   mutable std::mutex mutex_;
+  bool unusable_ = false;  // what apply() needs
   std::optional<Note> refusal_;
   std::optional<Note> alert_;
   std::optional<std::string> fingerprint_;  // of what was last seen

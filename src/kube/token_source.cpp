@@ -1,6 +1,5 @@
 #include "kube/token_source.h"
 
-#include <string_view>
 #include <utility>
 
 #include "base/base64.h"
@@ -15,13 +14,6 @@ using namespace std::chrono_literals;
 
 // A minute less ten seconds of leeway: client-go:transport/token_source.go.
 constexpr auto kTokenLifetime = 50s;
-
-std::string_view trim(std::string_view text) {
-  constexpr std::string_view kSpace = " \t\r\n";
-  const auto first = text.find_first_not_of(kSpace);
-  return first == std::string_view::npos ? std::string_view()
-                                         : text.substr(first, text.find_last_not_of(kSpace) - first + 1);
-}
 
 SecretBytes fixed_authorization(const ClusterConfig& config) {
   if (!config.username.empty() || !config.password.empty()) {
@@ -53,7 +45,7 @@ Result<SecretBytes> read_token(const std::filesystem::path& file) {
   if (!content) {
     return std::unexpected(std::move(content.error()));
   }
-  SecretBytes token(trim(*content));
+  SecretBytes token(trimmed(*content));
   wipe(content->data(), content->size());
   if (token.empty() || has_control_characters(token.expose())) {
     return fail(ErrorCode::kInvalidInput, file.string() + (token.empty() ? ": empty" : ": not one line"));
@@ -110,10 +102,15 @@ Result<std::uint64_t> TokenSource::from_file(SecretBytes& token) {
         token_ = std::move(*fresh);
         ++number_;
       }
-    } else if (token_.empty()) {
-      return std::unexpected(std::move(fresh.error()).in("token file"));
-    } else if (!std::exchange(unreadable_, true)) {
-      log::warn("token file not usable, keeping the last token", {{"why", fresh.error().message}});
+    } else {
+      if (!std::exchange(unreadable_, true)) {
+        log::warn(token_.empty() ? "token file not usable, nothing is sent until it is"
+                                 : "token file not usable, keeping the last token",
+                  {{"why", fresh.error().message}});
+      }
+      if (token_.empty()) {
+        return std::unexpected(std::move(fresh.error()).in("token file"));
+      }
     }
   }
   token = token_.clone();

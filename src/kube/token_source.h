@@ -18,7 +18,8 @@
 namespace sessmtp::kube {
 
 // Thread-safe. A token file is read again about once a minute, and a read that fails leaves the last good
-// token; a plugin is run when there is need.
+// token; a plugin is run when there is need. Both say so in the log, once, when there is no new credential to
+// be had and when there is again.
 class TokenSource {
  public:
   // `plugin` goes with config.exec, and is the transport's as well: make_exec_plugin().

@@ -36,7 +36,8 @@ struct Limits {
 struct Response {
   int status = 0;
   std::string body;                                 // at most Limits::body_size bytes
-  std::optional<std::chrono::seconds> retry_after;  // the Retry-After header, in its seconds form; bounded
+  std::optional<std::chrono::seconds> retry_after;  // the Retry-After header, in its seconds form
+  std::string flow_schema = {};                     // the X-Kubernetes-PF-FlowSchema-UID header
 };
 
 enum class TransportFailure : std::uint8_t {
@@ -46,7 +47,8 @@ enum class TransportFailure : std::uint8_t {
   kTls,            // the server could not prove who it is, or did not accept us
   kBroken,         // the connection ended before the answer did
   kTooLarge,       // the answer is larger than allowed
-  kNoCredentials,  // not sent: there is nothing that proves who we are (from the client, not a transport)
+  kNoCredentials,  // not sent: something here that proves who is who is not usable; whoever found out has
+                   // logged it
 };
 
 struct TransportError {

@@ -1,6 +1,7 @@
 // Whom a transport believes, and what it tells about those it does not.
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 
@@ -167,7 +168,37 @@ TEST_P(TransportContract, RotatedCaFileIsReadAtTheNextConnection) {
   std::ofstream(file) << cluster_ca().pem();
   expect_answer(get(*transport), 200, "hello");
   std::filesystem::remove(file);
-  expect_failure(get(*transport), TransportFailure::kTls, file.string());
+}
+
+// A fault of ours is not the server's, whatever stage it shows at.
+TEST_P(TransportContract, ClientKeyThatIsGoneIsLoggedOnceAndIsNoFaultOfTheServer) {
+  const CertificateAuthority people("people");
+  const Identity me = people.issue({.common_name = "me", .names = {}});
+  const auto file =
+      std::filesystem::path(::testing::TempDir()) / ("client-" + std::to_string(::getpid()) + ".key");
+  std::ofstream(file) << me.key;
+  FaultyServer server({.identity = server_identity(), .client_authority = people.pem()},
+                      [](Connection& connection) {
+                        if (connection.read_request()) {
+                          connection.answer(200, "hello", "Connection: close\r\n");
+                        }
+                      });
+  ClusterConfig config = config_for(server);
+  config.client_certificate.data = me.certificate;
+  config.client_key.file = file;
+  const auto transport = make(config);
+  ::testing::internal::CaptureStderr();
+  std::filesystem::remove(file);
+  expect_failure(get(*transport), TransportFailure::kNoCredentials, file.string());
+  std::ofstream(file) << people.issue().key;
+  expect_failure(get(*transport), TransportFailure::kNoCredentials, "do not fit");
+  std::ofstream(file) << me.key;
+  expect_answer(get(*transport), 200, "hello");
+  const std::string logged = ::testing::internal::GetCapturedStderr();
+  EXPECT_EQ(std::ranges::count(logged, '\n'), 2) << logged;
+  EXPECT_NE(logged.find(file.string()), std::string::npos) << logged;
+  EXPECT_NE(logged.find("usable again"), std::string::npos) << logged;
+  std::filesystem::remove(file);
 }
 
 TEST_P(TransportContract, PlainHttpServerIsNotMistakenForABrokenLine) {
@@ -191,7 +222,12 @@ TEST_P(TransportContract, BadConfigurationIsRefusedAtOnce) {
       {"IPv6", [](ClusterConfig& c) { c.server = "https://[::1]:6443"; }},
       {"not a URL", [](ClusterConfig& c) { c.server = "https://exa mple"; }},
       {"ftp", [](ClusterConfig& c) { c.server = "ftp://example.org"; }},
+      {"scheme, host and port", [](ClusterConfig& c) { c.server = "https://me:hunter2@h"; }},
+      {"server of the test", [](ClusterConfig& c) { c.server = "h:6443"; }},
+      {"server of the test", [](ClusterConfig& c) { c.server = "https://"; }},
       {"socks5", [](ClusterConfig& c) { c.proxy_url = "socks5://127.0.0.1:1080"; }},
+      {"proxy-url of the test: only http is", [](ClusterConfig& c) { c.proxy_url = "https://p:1"; }},
+      {"proxy-url of the test: IPv6", [](ClusterConfig& c) { c.proxy_url = "http://[::1]:1"; }},
       {"no PEM certificate", [](ClusterConfig& c) { c.certificate_authority.data = "nonsense"; }},
       {"/nowhere/ca.crt",
        [](ClusterConfig& c) { c.certificate_authority = {.data = {}, .file = "/nowhere/ca.crt"}; }},
@@ -215,6 +251,7 @@ TEST_P(TransportContract, BadConfigurationIsRefusedAtOnce) {
     const auto transport = GetParam().make(config, {}, nullptr);
     ASSERT_FALSE(transport) << one.text;
     EXPECT_NE(transport.error().message.find(one.text), std::string::npos) << transport.error().message;
+    EXPECT_EQ(transport.error().message.find("hunter2"), std::string::npos);
   }
 }
 

@@ -1,11 +1,13 @@
 // What a transport makes of good servers, bad ones and broken lines.
 
+#include <barrier>
 #include <condition_variable>
 #include <latch>
 #include <mutex>
 #include <thread>
 #include <vector>
 
+#include "kube/api_error.h"
 #include "kube/line_splitter.h"
 #include "transport_fixture.h"
 
@@ -78,7 +80,7 @@ TEST_P(TransportContract, HeaderThatWouldSmuggleAnotherIsNotSent) {
        {Headers{{"X", "a\r\nImpersonate-User: root"}}, Headers{{"X", "a\nb"}}, Headers{{"X\r\nY", "a"}}}) {
     Request request;
     request.headers = headers;
-    EXPECT_FALSE(transport->send(request, kPatience, {}));
+    expect_failure(transport->send(request, kPatience, {}), kNoCredentials, "control characters");
   }
   EXPECT_EQ(server.connections(), 0);
 }
@@ -137,10 +139,27 @@ TEST_P(TransportContract, RetryAfterIsRead) {
   EXPECT_EQ(retry_after("Retry-After: 7"), 7s);
   EXPECT_EQ(retry_after("retry-after: 0"), 0s);
   EXPECT_EQ(retry_after("Retry-After: -1"), std::nullopt);
-  EXPECT_EQ(retry_after("Retry-After: 4000000"), 300s) << "whoever asks for more is not believed";
+  EXPECT_EQ(retry_after("Retry-After: 4000000"), 4000000s) << "to_api_error() judges it";
   EXPECT_EQ(retry_after("Retry-After: 99999999999"), std::nullopt);
   EXPECT_EQ(retry_after("Retry-After: Fri, 31 Dec 1999 23:59:59 GMT"), std::nullopt);
   EXPECT_EQ(retry_after("X-Other: 1"), std::nullopt);
+}
+
+// KEP-1040: an answer says who was made to wait, and 429 why.
+TEST_P(TransportContract, FlowSchemaIsRead) {
+  FaultyServer server(https(), [](Connection& connection) {
+    while (connection.read_request()) {
+      connection.answer(429, "Too many requests, please try again later.\n",
+                        "X-Kubernetes-Pf-Flowschema-Uid: 8a1f-b2\r\n");
+    }
+  });
+  const auto transport = connect(server);
+  for (const auto& result :
+       {transport->send({}, kPatience, {}), transport->stream({}, kPatience, {}, [](std::string_view) {})}) {
+    ASSERT_TRUE(result) << result.error().message;
+    EXPECT_EQ(result->flow_schema, "8a1f-b2");
+    EXPECT_EQ(to_api_error(*result).message, "(flow schema 8a1f-b2)");
+  }
 }
 
 TEST_P(TransportContract, ManyCallsAtOnce) {
@@ -438,6 +457,29 @@ TEST_P(TransportContract, RestartedServerIsFoundAgainByManyCallers) {
     callers.clear();
     all_closed.wait();
   }
+}
+
+// A network that dies silently takes all connections with it. Each of them costs a deadline to find out.
+TEST_P(TransportContract, AfterADeadlineNoConnectionOfBeforeIsUsedAgain) {
+  std::barrier both(2);
+  FaultyServer server(https(), [&both](Connection& connection) {
+    (void)connection.read_request();
+    if (connection.number() < 2) {
+      both.arrive_and_wait();
+      connection.answer(200, "{}");
+      connection.wait_until_peer_closes();  // whatever is asked from now on
+    } else {
+      connection.answer(200, "fresh");
+    }
+  });
+  const auto transport = connect(server);
+  {
+    const auto call = [&] { expect_answer(transport->send(Request{}, kPatience, {}), 200, "{}"); };
+    const std::jthread one(call);
+    const std::jthread other(call);
+  }
+  expect_failure(transport->send(Request{}, 1s, {}), TransportFailure::kDeadline);
+  expect_answer(transport->send(Request{}, kPatience, {}), 200, "fresh");
 }
 
 }  // namespace

@@ -67,5 +67,18 @@ TEST(JsonText, IsOneLineAndSurvivesBytesThatAreNotUtf8) {
   EXPECT_EQ(to_json_text(value), "{\"a\":\"line\\nbreak\",\"b\":\"bad \xEF\xBF\xBD byte\"}");
 }
 
+TEST(JsonMember, IsWhatIsThereAndNothingElse) {
+  const nlohmann::json object = {{"a", "text"}, {"b", 7}, {"c", {{"d", "inside"}}}, {"e", nullptr}};
+  EXPECT_EQ(text_of(object, "a"), "text");
+  EXPECT_EQ(text_of(member_of(object, "c"), "d"), "inside");
+  EXPECT_EQ(member_of(object, "b"), 7);
+  for (const char* name : {"b", "c", "e", "missing"}) {
+    EXPECT_EQ(text_of(object, name), "") << name;
+  }
+  for (const nlohmann::json& other : {nlohmann::json(), nlohmann::json("a"), nlohmann::json::array({"a"})}) {
+    EXPECT_TRUE(member_of(other, "a").is_null());
+  }
+}
+
 }  // namespace
 }  // namespace sessmtp

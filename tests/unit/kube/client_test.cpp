@@ -147,6 +147,26 @@ TEST_F(ClientTest, RetryAfterIsHandedOn) {
   EXPECT_EQ(client.get("/p", {}).error().retry_after, 7s);
 }
 
+TEST(ApiErrorTest, WhoeverAsksForALongerWaitThanFiveMinutesIsNotBelieved) {
+  const std::string body = R"({"kind":"Status","details":{"retryAfterSeconds":600}})";
+  EXPECT_EQ(to_api_error(Response{.status = 429, .body = {}, .retry_after = 4000000s}).retry_after, 300s);
+  EXPECT_EQ(to_api_error(Response{.status = 429, .body = body, .retry_after = {}}).retry_after, 300s);
+  EXPECT_EQ(to_api_error(Response{.status = 429, .body = body, .retry_after = 2s}).retry_after, 2s);
+}
+
+TEST(ApiErrorTest, TheFlowSchemaIsNamedWhenItIsAtItsLimit) {
+  const std::string body = R"({"kind":"Status","message":"slow down"})";
+  const auto message = [](int status, const std::string& text, const std::string& schema) {
+    return to_api_error(Response{.status = status, .body = text, .retry_after = {}, .flow_schema = schema})
+        .message;
+  };
+  EXPECT_EQ(message(429, body, "8a1f-b2"), "slow down (flow schema 8a1f-b2)");
+  EXPECT_EQ(message(429, "plain", "8a1f-b2"), "(flow schema 8a1f-b2)");
+  EXPECT_EQ(message(429, body, ""), "slow down");
+  EXPECT_EQ(message(429, body, "not a \"uid\""), "slow down");
+  EXPECT_EQ(message(403, body, "8a1f-b2"), "slow down");
+}
+
 TEST_F(ClientTest, AWatchAnsweredOtherThan200IsAnErrorAndNoLine) {
   TokenSource tokens(config_, clock_);
   Client client(transport_, tokens);

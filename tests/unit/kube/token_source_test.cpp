@@ -65,6 +65,22 @@ TEST_F(TokenSourceTest, AFileThatNeverHeldATokenIsAnErrorAndNotNobody) {
   EXPECT_THAT(authorization(tokens), HasSubstr("token: empty"));
 }
 
+// Whoever asks for a credential leaves it to this class to say that there is none.
+TEST_F(TokenSourceTest, AFileThatNeverHeldATokenIsLoggedOnceAndOnceWhenItDoes) {
+  write(" ");
+  TokenSource tokens(config_, clock_);
+  const auto logged = [&tokens] {
+    testing::internal::CaptureStderr();
+    (void)authorization(tokens);
+    return testing::internal::GetCapturedStderr();
+  };
+  EXPECT_THAT(logged(), HasSubstr(config_.token_file.string() + ": empty"));
+  EXPECT_EQ(logged(), "");
+  write("good");
+  EXPECT_THAT(logged(), HasSubstr("token file usable again"));
+  EXPECT_EQ(logged(), "");
+}
+
 TEST_F(TokenSourceTest, OnlyARefusalOfTheCurrentTokenReadsTheFileAgain) {
   write("first");
   TokenSource tokens(config_, clock_);
