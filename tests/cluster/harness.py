@@ -73,6 +73,12 @@ class Call(NamedTuple):
     namespace: str
     name: str
     code: int
+    query: str = ""
+
+    @property
+    def probes(self) -> bool:
+        """Asks for one object, to hear whether the API server still knows a version."""
+        return self.verb == "list" and "limit=1" in self.query.split("&")
 
     @property
     def what(self) -> tuple[str, str]:
@@ -204,6 +210,7 @@ class Cluster:
                 target.get("namespace", ""),
                 target.get("name", ""),
                 entry["responseStatus"]["code"],
+                entry["requestURI"].partition("?")[2],
             )
             for entry in entries
             if entry["user"]["username"] == user and entry["stage"] in ("ResponseComplete", "Panic")

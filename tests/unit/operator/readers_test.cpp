@@ -77,7 +77,7 @@ std::vector<Bad> garbage() {
       {"\"text\"", "without metadata"},
       {"{}", "without metadata"},
       {"{\"metadata\":", ""},
-      {R"({"metadata":null})", "without name or uid"},
+      {R"({"metadata":null})", "object without metadata"},
       {R"({"metadata":[]})", "without name or uid"},
       {R"({"metadata":{"name":7,"uid":{}}})", "without name or uid"},
       {R"({"metadata":{"name":"mail"}})", "without name or uid"},
