@@ -22,7 +22,7 @@ inline constexpr std::string_view kKeySinceAnnotation = "ses-smtp.dev/key-since"
 // Secrets of these types are never looked at by the watch: Helm's are large and many, those of service
 // accounts change with every one of them.
 inline constexpr std::array<std::string_view, 2> kUnwatchedTypes = {"helm.sh/release.v1",
-                                                                   "kubernetes.io/service-account-token"};
+                                                                    "kubernetes.io/service-account-token"};
 [[nodiscard]] bool is_watched_type(std::string_view type);
 // The field selector that leaves them out.
 [[nodiscard]] std::string watched_types_selector();
