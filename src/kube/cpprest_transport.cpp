@@ -335,7 +335,7 @@ Result<web::uri> checked_uri(const std::string& text, const std::string& what, b
 }  // namespace
 
 Result<std::unique_ptr<Transport>> make_cpprest_transport(const ClusterConfig& config, const Limits& limits,
-                                                          std::shared_ptr<ExecPlugin> plugin) {
+                                                          const std::shared_ptr<ExecPlugin>& plugin) {
   const Result<web::uri> uri = checked_uri(config.server, "server of " + config.origin, true, 80);
   if (!uri) {
     return std::unexpected(uri.error());
@@ -356,7 +356,7 @@ Result<std::unique_ptr<Transport>> make_cpprest_transport(const ClusterConfig& c
 
   std::shared_ptr<TlsPolicy> tls;
   if (uri->scheme() == "https") {
-    tls = std::make_shared<TlsPolicy>(config, server.name, &tune_connected, std::move(plugin));
+    tls = std::make_shared<TlsPolicy>(config, server.name, &tune_connected, plugin);
     const std::unique_ptr<SSL_CTX, decltype([](SSL_CTX* c) { SSL_CTX_free(c); })> trial(
         SSL_CTX_new(TLS_client_method()));
     if (Result<void> usable = tls->apply(trial.get()); !usable) {

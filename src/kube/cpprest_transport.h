@@ -26,6 +26,7 @@ namespace sessmtp::kube {
 // TCP keep-alive then, so a dead peer shows at the deadline, and a request whose new connection breaks before
 // the answer is sent twice, as if the connection were an old one.
 [[nodiscard]] Result<std::unique_ptr<Transport>> make_cpprest_transport(
-    const ClusterConfig& config, const Limits& limits = {}, std::shared_ptr<ExecPlugin> plugin = nullptr);
+    const ClusterConfig& config, const Limits& limits = {},
+    const std::shared_ptr<ExecPlugin>& plugin = nullptr);
 
 }  // namespace sessmtp::kube

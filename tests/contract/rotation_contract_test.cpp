@@ -26,7 +26,7 @@ class Files {
   Files(const Files&) = delete;
   Files& operator=(const Files&) = delete;
 
-  fs::path write(const std::string& name, const std::string& content) const {
+  [[nodiscard]] fs::path write(const std::string& name, const std::string& content) const {
     std::ofstream(folder_ / name) << content;
     return folder_ / name;
   }
@@ -39,13 +39,12 @@ class Files {
 class Door {
  public:
   Door()
-      : server({.identity = server_identity(), .client_authority = people.pem()},
-               [this](Connection& connection) {
-                 while (connection.read_request()) {
-                   const std::string name = connection.client_name();
-                   connection.answer(200, R"({"name":")" + name + "\"}");
-                 }
-               }) {}
+      : server({.identity = server_identity(), .client_authority = people.pem()}, [](Connection& connection) {
+          while (connection.read_request()) {
+            const std::string name = connection.client_name();
+            connection.answer(200, R"({"name":")" + name + "\"}");
+          }
+        }) {}
 
   [[nodiscard]] Identity issue(const std::string& name) const {
     return people.issue({.common_name = name, .names = {}});
@@ -140,7 +139,7 @@ TEST_P(TransportContract, RotatedTokenIsPickedUpAfterARefusal) {
     const std::lock_guard lock(mutex);
     valid = "Bearer new";
   }
-  files.write("token", "new\n");
+  static_cast<void>(files.write("token", "new\n"));
   EXPECT_TRUE(client.get("/", {}));
   const std::lock_guard lock(mutex);
   EXPECT_THAT(seen, ElementsAre("Bearer old", "Bearer old", "Bearer new"));

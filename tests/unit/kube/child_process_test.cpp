@@ -8,8 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <future>
 #include <stop_token>
+#include <thread>
 
 #include "temporary_folder.h"
 
@@ -124,7 +124,7 @@ TEST_F(ChildProcessTest, StopEndsIt) {
   const std::string fifo = (folder_.path() / "started").string();
   ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
   std::stop_source stop;
-  const auto stopped = std::async(std::launch::async, [&] {
+  const std::jthread stopper([&] {
     const std::ifstream started(fifo);  // waits until the program has opened it
     stop.request_stop();
   });

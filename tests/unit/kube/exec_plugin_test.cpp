@@ -346,7 +346,7 @@ class SlowPluginTest : public ExecPluginTest {
           return run(program, stop);
         });
   }
-  ~SlowPluginTest() override { plugin_.reset(); }
+  void TearDown() override { plugin_.reset(); }  // before what its runs use
 
   void go_on() {
     const std::scoped_lock lock(mutex_);
