@@ -117,9 +117,7 @@ WorkQueue::Progress WorkQueue::progress() const {
   for (const auto& [key, since] : processing_) {
     begun = std::min(begun, since);
   }
-  return {.oldest_ready = whole(now - oldest),
-          .without_a_take = whole(now - std::max(oldest, last_take_)),
-          .longest_running = whole(now - begun)};
+  return {.without_a_take = whole(now - std::max(oldest, last_take_)), .longest_running = whole(now - begun)};
 }
 
 std::vector<prometheus::MetricFamily> WorkQueue::Collect() const {

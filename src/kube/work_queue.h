@@ -67,7 +67,6 @@ class WorkQueue final : public prometheus::Collectable {
 
   // For a health check; zero when there is no such key.
   struct Progress {
-    std::chrono::milliseconds oldest_ready{};     // how long a key has waited for a worker
     std::chrono::milliseconds without_a_take{};   // how long one could have been taken, and none was
     std::chrono::milliseconds longest_running{};  // how long one has been worked on
   };

@@ -263,6 +263,11 @@ bool Cache::credentials_listed(const std::string& scope) const {
   return scopes_.at(scope).credentials == Fill::kListed;
 }
 
+bool Cache::credentials_refused(const std::string& scope) const {
+  const std::scoped_lock lock(mutex_);
+  return scopes_.at(scope).credentials == Fill::kRefused;
+}
+
 bool Cache::is_filled(const Scope& scope) {
   return scope.credentials == Fill::kRefused ||
          (scope.credentials == Fill::kListed && scope.secrets != Fill::kWaiting);

@@ -72,6 +72,7 @@ class Cache {
   [[nodiscard]] bool wait_until_filled(std::stop_token stop);
   [[nodiscard]] bool filled(const std::string& scope) const;
   [[nodiscard]] bool credentials_listed(const std::string& scope) const;
+  [[nodiscard]] bool credentials_refused(const std::string& scope) const;
 
   // Everything but the time and the live reads; empty when there is no such credential.
   [[nodiscard]] std::optional<Observation> observe(const kube::NamespacedName& credential) const;

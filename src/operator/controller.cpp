@@ -174,8 +174,9 @@ HealthReport Controller::readiness() const {
   const CrdCheck::Finding crd = crd_.finding();
   ReadinessInputs inputs{.scopes = {}, .crd = crd.state, .crd_lacks = crd.lacks};
   for (const std::string& scope : scopes_) {
-    inputs.scopes.push_back(
-        {.name = scope.empty() ? "lists" : "lists of " + scope, .filled = cache_.filled(scope)});
+    inputs.scopes.push_back({.name = scope.empty() ? "lists" : "lists of " + scope,
+                             .filled = cache_.filled(scope),
+                             .refused = cache_.credentials_refused(scope)});
   }
   return judge_readiness(inputs);
 }

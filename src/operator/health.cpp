@@ -112,8 +112,16 @@ HealthReport judge_readiness(const ReadinessInputs& inputs) {
       report.pass("crd", "its schema cannot be read");
       break;
   }
+  // One namespace without rights is somebody's choice; to have none at all is a mistake.
+  const bool all_refused = std::ranges::all_of(inputs.scopes, &ReadinessInputs::Scope::refused);
   for (const ReadinessInputs::Scope& scope : inputs.scopes) {
-    report.add(scope.name, scope.filled ? "" : "not listed yet");
+    if (scope.refused && !all_refused) {
+      report.pass(scope.name, "not allowed to list SesSmtpCredentials");
+    } else {
+      report.add(scope.name, scope.refused  ? "not allowed to list SesSmtpCredentials"
+                             : scope.filled ? ""
+                                            : "not listed yet");
+    }
   }
   return std::move(report).finish("readyz");
 }

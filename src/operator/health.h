@@ -33,7 +33,7 @@ struct WorkProgress {
 
 struct LivenessInputs {
   std::vector<ReaderProgress> readers;
-  // Of parts that are no reader: the calls of the workers, those for the lease.
+  // Of connections: all calls of the readers and workers, and those for the lease.
   std::vector<std::optional<Heard>> others_heard;
   WorkProgress work;
   std::optional<bool> renewal_overdue;  // guarded work runs on a lease long over; empty without election
@@ -54,8 +54,9 @@ enum class CrdState : std::uint8_t {
 
 struct ReadinessInputs {
   struct Scope {
-    std::string name;     // "watch secrets in shop"
-    bool filled = false;  // listed, or refused
+    std::string name;      // "lists of shop"
+    bool filled = false;   // listed, or refused
+    bool refused = false;  // nothing can be done there
   };
   std::vector<Scope> scopes;
   CrdState crd = CrdState::kUnknown;

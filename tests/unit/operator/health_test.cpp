@@ -215,6 +215,12 @@ TEST(Readiness, WantsEveryScopeListedOrRefused) {
             "readyz check failed\n");
   EXPECT_EQ(judge_readiness(inputs).status(), 503U);
   inputs.scopes[1].filled = true;
+  inputs.scopes[1].refused = true;
+  EXPECT_TRUE(judge_readiness(inputs).ok) << "the others are served";
+  inputs.scopes[0].refused = true;
+  EXPECT_FALSE(judge_readiness(inputs).ok) << "nobody is";
+  inputs.scopes[0].refused = false;
+  inputs.scopes[1].refused = false;
   EXPECT_EQ(judge_readiness(inputs).status(), 200U);
 }
 
