@@ -39,6 +39,9 @@ class Sink final : public streams::details::streambuf_state_manager<std::uint8_t
   }
   bool acquire(std::uint8_t*&, std::size_t&) override { return false; }
   void release(std::uint8_t*, std::size_t) override {}
+  // Done at once: the library waits for it on its only thread.
+  using streambuf_state_manager::close;
+  pplx::task<void> close(std::ios_base::openmode) override { return _close_write(); }
 
  private:
   pplx::task<std::size_t> _putn(const std::uint8_t* data, std::size_t size) override {
@@ -220,7 +223,8 @@ void Call::give_up() {
     }
     given_up_ = true;
   }
-  cancellation_.cancel();
+  // Closes the socket, which asio allows on the thread that serves it only.
+  pplx::create_task([cancellation = cancellation_] { cancellation.cancel(); });
   std::unique_lock lock(mutex_);
   if (std::exchange(piece_, std::nullopt)) {
     const auto taken = std::exchange(taken_, {});

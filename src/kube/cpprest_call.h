@@ -75,8 +75,7 @@ class Call {
   [[nodiscard]] bool on_new_connection() const { return new_connection_; }
   // Lets the library go on after a piece.
   void take();
-  // Closes the connection if the call has not ended. Never on a thread of the library: cancelling from
-  // a callback can dead-lock (cpprestsdk#481).
+  // Closes the connection if the call has not ended. Never on a thread of the library: it waits for that.
   void give_up();
 
   // --- on the library's threads; none of these waits

@@ -295,9 +295,9 @@ class CpprestTransport final : public Transport {
 
 }  // namespace
 
-Result<void> initialize_http_threads(std::size_t count) {
+Result<void> initialize_http_threads() {
   try {
-    crossplat::threadpool::initialize_with_threads(count);
+    crossplat::threadpool::initialize_with_threads(1);
     return {};
   } catch (const std::exception& e) {
     return fail(ErrorCode::kInternal, std::string("HTTP threads: ") + e.what());

@@ -2,7 +2,6 @@
 // of files and running tests/contract against the newcomer.
 #pragma once
 
-#include <cstddef>
 #include <memory>
 
 #include "base/result.h"
@@ -12,9 +11,11 @@
 
 namespace sessmtp::kube {
 
-// How many threads serve all connections of all transports. First thing in main: the library would
-// start 40. Few are enough, for none of them ever waits. kInternal when it was in use already.
-[[nodiscard]] Result<void> initialize_http_threads(std::size_t count = 4);
+// Starts the one thread that serves all connections of all transports. First thing in main: the library would
+// start 40, and with more than one a call that is cancelled while bytes arrive ends the program now and then:
+// a socket of asio is not to be closed on one thread and read on another. One is enough, for it never waits.
+// kInternal when the library was in use already.
+[[nodiscard]] Result<void> initialize_http_threads();
 
 // Files named in `config` are read again at each new connection, and once here so that a mistake shows
 // at the start. When they change, or the client certificate of `plugin` does, connections made before are
