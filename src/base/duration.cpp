@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <utility>
 
 namespace sessmtp {
@@ -67,7 +68,7 @@ std::optional<milliseconds> parse_duration(std::string_view text) {
       return std::nullopt;
     }
   }
-  return milliseconds(static_cast<milliseconds::rep>(total + 0.5));
+  return milliseconds(std::llround(total));
 }
 
 }  // namespace sessmtp

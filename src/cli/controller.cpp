@@ -143,7 +143,7 @@ ExitCode serve_and_run(operator_::Controller& controller, const ControllerComman
   } catch (const std::exception& error) {
     log::error("unexpected failure, ending", {{"error", error.what()}});
   }
-  (void)pthread_kill(signal_thread.native_handle(), SIGTERM);  // it waits for nothing else
+  (void)::kill(::getpid(), SIGTERM);  // taken by the thread that waits for it, which then ends
   return kFailed;
 }
 
