@@ -88,19 +88,21 @@ Result<Response, TransportError> Client::authorized(Request request, const std::
 Result<Response, TransportError> Client::stream(const std::string& target, const std::string& accept,
                                                 std::chrono::milliseconds idle, std::stop_token stop,
                                                 const Transport::OnBytes& on_bytes) {
+  const std::uint64_t silences = silences_;
   auto response =
       authorized({.method = "GET", .target = target, .headers = {{"Accept", accept}}, .body = {}}, stop,
                  [&](const Request& ready) { return transport_.stream(ready, idle, stop, on_bytes); });
-  note("GET", response);
+  note("GET", response, silences);
   return response;
 }
 
 ApiResult<json> Client::call(Request request, std::stop_token stop) {
   const std::string method = request.method;
+  const std::uint64_t silences = silences_;
   const auto response = authorized(std::move(request), stop, [&](const Request& ready) {
     return transport_.send(ready, options_.deadline, stop);
   });
-  note(method, response);
+  note(method, response, silences);
   if (!response) {
     return std::unexpected(to_api_error(response.error()));
   }
@@ -115,8 +117,9 @@ ApiResult<json> Client::call(Request request, std::stop_token stop) {
   return std::move(*parsed);
 }
 
-void Client::note(std::string_view method, const Result<Response, TransportError>& answer) {
-  note_reachable(answer);
+void Client::note(std::string_view method, const Result<Response, TransportError>& answer,
+                  std::uint64_t silences) {
+  note_reachable(answer, silences);
   if (answer && options_.on_answer) {
     options_.on_answer();
   }
@@ -130,14 +133,21 @@ void Client::note(std::string_view method, const Result<Response, TransportError
   }
 }
 
-void Client::note_reachable(const Result<Response, TransportError>& answer) {
+void Client::note_reachable(const Result<Response, TransportError>& answer, std::uint64_t silences) {
   if (answer) {
-    if (away_.exchange(false)) {
+    // A server that ends still answers what it had begun: only what was asked after the last silence tells.
+    if (silences == silences_ && away_.exchange(false)) {
       log::info("API server answers again");
     }
-  } else if (answer.error().kind != TransportFailure::kCancelled &&
-             answer.error().kind != TransportFailure::kTooLarge &&
-             answer.error().kind != TransportFailure::kNoCredentials && !away_.exchange(true)) {
+    return;
+  }
+  const TransportFailure kind = answer.error().kind;
+  if (kind == TransportFailure::kCancelled || kind == TransportFailure::kTooLarge ||
+      kind == TransportFailure::kNoCredentials) {
+    return;
+  }
+  ++silences_;
+  if (!away_.exchange(true)) {
     log::warn("API server does not answer, trying again",
               {{"error", answer.error().message},
                {"hint",

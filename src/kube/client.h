@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <nlohmann/json_fwd.hpp>
 #include <stop_token>
@@ -93,15 +94,17 @@ class Client {
                                                         std::chrono::milliseconds idle, std::stop_token stop,
                                                         const Transport::OnBytes& on_bytes);
   // Counts the answer, and notes whether the API server is there.
-  void note(std::string_view method, const Result<Response, TransportError>& answer);
+  // `silences` is how often it had been silent when the request began.
+  void note(std::string_view method, const Result<Response, TransportError>& answer, std::uint64_t silences);
   // One line when the API server stops to answer and one when it answers again, whoever asked.
-  void note_reachable(const Result<Response, TransportError>& answer);
+  void note_reachable(const Result<Response, TransportError>& answer, std::uint64_t silences);
 
   Transport& transport_;
   TokenSource& tokens_;
   const ClientOptions options_;
   prometheus::Family<prometheus::Counter>* const requests_;  // none: not counted
   std::atomic<bool> away_ = false;
+  std::atomic<std::uint64_t> silences_ = 0;
 };
 
 // "/api/v1/namespaces/shop/secrets/mail"; without a namespace the whole cluster, without a name the

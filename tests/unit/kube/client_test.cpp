@@ -140,6 +140,20 @@ TEST_F(ClientTest, FailuresAreToldApart) {
   }
 }
 
+TEST_F(ClientTest, AnAnswerToWhatWasAskedBeforeTheServerWentIsNoReturn) {
+  TokenSource tokens(config_, clock_);
+  Client client(transport_, tokens);
+  transport_.then({.meanwhile = [&client] { (void)client.get("/q", {}); }})
+      .then({.failure = TransportFailure::kUnreachable})
+      .then({});
+  testing::internal::CaptureStderr();
+  EXPECT_TRUE(client.get("/p", {}));
+  EXPECT_THAT(testing::internal::GetCapturedStderr(), testing::Not(testing::HasSubstr("answers again")));
+  testing::internal::CaptureStderr();
+  EXPECT_TRUE(client.get("/p", {}));
+  EXPECT_THAT(testing::internal::GetCapturedStderr(), testing::HasSubstr("answers again"));
+}
+
 TEST_F(ClientTest, RetryAfterIsHandedOn) {
   TokenSource tokens(config_, clock_);
   Client client(transport_, tokens);
