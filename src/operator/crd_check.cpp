@@ -62,10 +62,11 @@ CrdCheck::Finding CrdCheck::look(std::stop_token stop) {
 
 // A schema is shown a moment after the resource is served. If it never is, something in between hides it.
 CrdCheck::Finding CrdCheck::no_schema(const std::string& why, Finding otherwise) {
-  if (std::exchange(trouble_, why) != why) {
+  const bool served = served_();  // else who lists says what is wrong
+  if (served && std::exchange(trouble_, why) != why) {
     log::warn("schema of the CRD not had, trying again", {{"path", api::kSchemaPath}, {"error", why}});
   }
-  looks_in_vain_ = served_() ? looks_in_vain_ + 1 : 0;
+  looks_in_vain_ = served ? looks_in_vain_ + 1 : 0;
   if (looks_in_vain_ < kMaxLooksInVain) {
     return otherwise;
   }
