@@ -11,6 +11,9 @@ BIN := build/release/bin/ses-smtp
 BUILD_PACKAGES := cmake ninja-build ccache libcpprest-dev nlohmann-json3-dev libyaml-cpp-dev libssl-dev \
                   libspdlog-dev libcli11-dev libboost-dev prometheus-cpp-dev
 CLUSTER_PACKAGES := openssl
+IMAGE_PACKAGES := buildah debootstrap dpkg-dev
+NODE_PACKAGES := containerd runc containernetworking-plugins iproute2 iptables
+OBSERVABILITY_PACKAGES := prometheus
 TEST_PACKAGES := libgtest-dev libgmock-dev python3-venv
 LINT_PACKAGES := clang-19 clang-tidy-19 clang-format-19 shellcheck yamllint python3-venv
 
@@ -48,9 +51,41 @@ test-unit: build-packages test-packages ## Run the unit and the transport contra
 test-cluster: cluster-tools build test-packages $(PYTHON) ## Run the tests against a real API server
 	@$(PYTHON)/bin/python tools/run-tests cluster
 
+.PHONY: test-chart
+test-chart: packaging-tools cluster-tools test-packages $(PYTHON) ## Check the Helm chart and deploy/: rendered objects, schemas, a real install
+	@$(PYTHON)/bin/python tools/run-tests chart
+
+.PHONY: test-observability
+test-observability: packaging-tools cluster-tools build test-packages observability-packages $(PYTHON) ## Check alerts and dashboard with a real Prometheus
+	@$(PYTHON)/bin/python tools/run-tests observability
+
+.PHONY: e2e
+e2e: image packaging-tools node-tools test-packages $(PYTHON) ## Install the chart on a node of this machine and send mail from pods (needs root)
+	@$(PYTHON)/bin/python tools/run-tests e2e
+
 .PHONY: test-memory
 test-memory: cluster-tools build test-packages $(PYTHON) ## Print what 10000 Secrets of others cost in memory
 	@FOREIGN=10000 $(PYTHON)/bin/python -m pytest -q --no-header -s -p no:cacheprovider tests/cluster/test_memory.py
+
+##@ Ship
+
+.PHONY: image
+image: image-packages ## Build the container image, without a registry: build/image
+	@tools/image
+
+.PHONY: chart
+chart: packaging-tools ## Make again what is generated from the chart: its CRDs and README, deploy/install.yaml
+	@tools/chart
+
+.PHONY: docs
+docs: ## Build the documentation site: build/docs
+	@tools/docs
+
+.PHONY: release
+release: image packaging-tools ## Build all that is published, with checksums: build/release-assets
+	@tools/release
+
+##@ Check
 
 .PHONY: lint
 lint: build-packages test-packages lint-packages $(PYTHON) ## Check formatting and run clang-tidy, shellcheck, yamllint and ruff
@@ -83,6 +118,23 @@ test-packages: ## Install the Debian packages that the tests need
 .PHONY: lint-packages
 lint-packages: ## Install the Debian packages that the checks need
 	@tools/install-packages --for clang-tidy-19,clang-format-19,shellcheck,yamllint $(LINT_PACKAGES)
+
+.PHONY: image-packages
+image-packages: ## Install the Debian packages that the image build needs
+	@tools/install-packages --for buildah,debootstrap $(IMAGE_PACKAGES)
+
+.PHONY: observability-packages
+observability-packages: ## Install Prometheus, for the tests of alerts and dashboard
+	@tools/install-packages --for prometheus,promtool $(OBSERVABILITY_PACKAGES)
+
+.PHONY: packaging-tools
+packaging-tools: ## Build helm, helm-docs and kubeconform (once per machine)
+	@tools/program helm helm-docs kubeconform >/dev/null
+
+.PHONY: node-tools
+node-tools: cluster-tools ## Build and install what a cluster with a node needs (once per machine)
+	@tools/install-packages --for containerd,runc,ip,iptables $(NODE_PACKAGES)
+	@tools/program kube-scheduler kubelet kube-proxy >/dev/null
 
 .PHONY: cluster-tools
 cluster-tools: ## Build etcd, kube-apiserver, kube-controller-manager and kubectl (once per machine)

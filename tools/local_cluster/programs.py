@@ -20,9 +20,13 @@ from .processes import dies_with_us, pidfd
 TOOLS = Path(__file__).resolve().parent.parent
 
 
+def module_version(folder: str, module: str) -> str:
+    return re.search(rf"\b{re.escape(module)} (v\S+)", (TOOLS / folder / "go.mod").read_text())[1]
+
+
 @dataclass(frozen=True)
 class Program:
-    """A program of a pinned module. Another one is a `tool` line in its go.mod and a row in PROGRAMS."""
+    """A program of a pinned module. Another one is a `tool` line in its go.mod and a row in one of the lists below."""
 
     name: str
     package: str
@@ -32,21 +36,29 @@ class Program:
 
     @property
     def version(self) -> str:
-        return re.search(rf"\t{re.escape(self.module)} (v\S+)", (TOOLS / self.folder / "go.mod").read_text())[
-            1
-        ]
+        return module_version(self.folder, self.module)
 
     @property
     def flags(self) -> list[str]:
-        """Kubernetes learns its version from the linker; else it says v0.0.0, in its clients' names too."""
+        """Kubernetes and helm learn their version from the linker; else it says v0.0.0, in its clients'
+        names too, and helm renders charts for a Kubernetes 1.20."""
         major, minor, _ = self.version.removeprefix("v").split(".", 2)
         stamp = {
-            "component-base/version.gitVersion": self.version,
-            "client-go/pkg/version.gitVersion": self.version,
-            "component-base/version.gitMajor": major,
-            "component-base/version.gitMinor": minor,
+            "k8s.io/component-base/version.gitVersion": self.version,
+            "k8s.io/client-go/pkg/version.gitVersion": self.version,
+            "k8s.io/component-base/version.gitMajor": major,
+            "k8s.io/component-base/version.gitMinor": minor,
         }
-        ldflags = "-s -w" + "".join(f" -X k8s.io/{variable}={value}" for variable, value in stamp.items())
+        if self.folder == "helm":
+            _, k8s_minor, _ = module_version("kubernetes", "k8s.io/kubernetes").split(".", 2)
+            stamp = {
+                "helm.sh/helm/v3/internal/version.version": self.version,
+                "helm.sh/helm/v3/pkg/lint/rules.k8sVersionMajor": "1",
+                "helm.sh/helm/v3/pkg/lint/rules.k8sVersionMinor": k8s_minor,
+                "helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor": "1",
+                "helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor": k8s_minor,
+            }
+        ldflags = "-s -w" + "".join(f" -X {variable}={value}" for variable, value in stamp.items())
         return ["-mod=readonly", "-trimpath", "-ldflags", ldflags]
 
     def path(self) -> Path:
@@ -131,9 +143,42 @@ def kubernetes(name: str, usually: str) -> Program:
     return Program(name, f"k8s.io/kubernetes/cmd/{name}", "kubernetes", "k8s.io/kubernetes", usually)
 
 
-PROGRAMS = (
+# What every cluster runs, and the client that goes with it.
+CONTROL_PLANE = (
     Program("etcd", "go.etcd.io/etcd/server/v3", "etcd", "go.etcd.io/etcd/server/v3", "about a minute"),
     kubernetes("kube-apiserver", "about 4 minutes"),
     kubernetes("kube-controller-manager", "about a minute"),
     kubernetes("kubectl", "about half a minute"),
 )
+# What a cluster with a node runs besides.
+NODE = (
+    kubernetes("kube-scheduler", "about half a minute"),
+    kubernetes("kubelet", "about a minute"),
+    kubernetes("kube-proxy", "about half a minute"),
+)
+# What makes and checks packages.
+PACKAGING = (
+    Program("helm", "helm.sh/helm/v3/cmd/helm", "helm", "helm.sh/helm/v3", "about a minute"),
+    Program(
+        "helm-docs",
+        "github.com/norwoodj/helm-docs/cmd/helm-docs",
+        "helm-docs",
+        "github.com/norwoodj/helm-docs",
+        "half a minute",
+    ),
+    Program(
+        "kubeconform",
+        "github.com/yannh/kubeconform/cmd/kubeconform",
+        "kubeconform",
+        "github.com/yannh/kubeconform",
+        "seconds",
+    ),
+    Program(
+        "actionlint",
+        "github.com/rhysd/actionlint/cmd/actionlint",
+        "actionlint",
+        "github.com/rhysd/actionlint",
+        "seconds",
+    ),
+)
+ALL = {program.name: program for program in (*CONTROL_PLANE, *NODE, *PACKAGING)}
