@@ -55,6 +55,10 @@ test-cluster: cluster-tools build test-packages $(PYTHON) ## Run the tests again
 test-chart: packaging-tools cluster-tools test-packages $(PYTHON) ## Check the Helm chart and deploy/: rendered objects, schemas, a real install
 	@$(PYTHON)/bin/python tools/run-tests chart
 
+.PHONY: test-docs
+test-docs: packaging-tools cluster-tools build test-packages $(PYTHON) ## Check the documentation: links, examples, flags, values, policies
+	@$(PYTHON)/bin/python tools/run-tests docs
+
 .PHONY: test-observability
 test-observability: packaging-tools cluster-tools build test-packages observability-packages $(PYTHON) ## Check alerts and dashboard with a real Prometheus
 	@$(PYTHON)/bin/python tools/run-tests observability
@@ -78,7 +82,7 @@ chart: packaging-tools ## Make again what is generated from the chart: its CRDs 
 	@tools/chart
 
 .PHONY: docs
-docs: ## Build the documentation site: build/docs
+docs: test-packages ## Build the documentation site: build/docs
 	@tools/docs
 
 .PHONY: release

@@ -81,7 +81,9 @@ def code_in(page: str) -> list[str]:
 def rows(page: str, first_column: str) -> list[list[str]]:
     """The cells of the table whose first column is called that."""
     table = re.search(
-        rf"^\| {re.escape(first_column)} \|.*\n\|[-|]+\n((?:\|.*\n)+)", (DOCS / page).read_text(), re.MULTILINE
+        rf"^\| {re.escape(first_column)} \|.*\n\|[-|]+\n((?:\|.*\n)+)",
+        (DOCS / page).read_text(),
+        re.MULTILINE,
     )
     assert table, f"{page} has no table with {first_column}"
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in table[1].splitlines()]

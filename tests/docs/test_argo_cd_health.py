@@ -22,7 +22,13 @@ def health(resource: dict[str, Any]) -> tuple[str, str]:
 
 
 def condition(kind: str, status: str, reason: str) -> dict[str, Any]:
-    return {"type": kind, "status": status, "reason": reason, "message": f"about {reason}", "observedGeneration": 2}
+    return {
+        "type": kind,
+        "status": status,
+        "reason": reason,
+        "message": f"about {reason}",
+        "observedGeneration": 2,
+    }
 
 
 READY = [condition("Ready", "True", "Synced")]

@@ -39,7 +39,9 @@ def test_objects_are_accepted_by_the_api_server(cluster: Cluster, block: Block, 
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("sample", sorted((ROOT / "deploy/samples").glob("*.yaml")), ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "sample", sorted((ROOT / "deploy/samples").glob("*.yaml")), ids=lambda path: path.name
+)
 def test_samples_are_accepted_by_the_api_server(cluster: Cluster, sample: Path) -> None:
     cluster.kubectl("apply", "--server-side", "--dry-run=server", "--validate=strict", f"--filename={sample}")
 
@@ -89,11 +91,11 @@ COMMANDS = [(block, words) for block in SHELL for words in block.commands if Pat
 
 
 @pytest.mark.parametrize(
-    ("block", "words"), COMMANDS, ids=lambda value: " ".join(value[:3]) if isinstance(value, list) else str(value)
+    ("block", "words"),
+    COMMANDS,
+    ids=lambda value: " ".join(value[:3]) if isinstance(value, list) else str(value),
 )
-def test_flags_on_command_lines_exist(
-    cluster: Cluster, helm: str, block: Block, words: list[str]
-) -> None:
+def test_flags_on_command_lines_exist(cluster: Cluster, helm: str, block: Block, words: list[str]) -> None:
     programs = {"helm": helm, "kubectl": cluster.info["kubectl"], "ses-smtp": str(BINARY)}
     program, *rest = words
     rest = rest[: rest.index("--")] if "--" in rest else rest  # what follows is another program's
@@ -136,7 +138,10 @@ def test_the_table_of_flags_is_that_of_the_program() -> None:
     ):
         real[flag] = variable, default
     assert len(real) > 10
-    table = {flag.strip("`"): (variable.strip("`"), default) for flag, variable, default in rows("operations.md", "flag")}
+    table = {
+        flag.strip("`"): (variable.strip("`"), default)
+        for flag, variable, default in rows("operations.md", "flag")
+    }
     assert {flag: variable for flag, (variable, _) in table.items()} == {
         flag: variable for flag, (variable, _) in real.items()
     }

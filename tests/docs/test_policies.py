@@ -50,7 +50,9 @@ def credential(world: World, name: str = "shop-mail", **spec: Any) -> tuple[bool
 
 
 def asked(world: World, text: str, *args: str) -> tuple[bool, str]:
-    done = world.cluster.kubectl("apply", "--server-side", "--dry-run=server", "-f-", *args, text=text, check=False)
+    done = world.cluster.kubectl(
+        "apply", "--server-side", "--dry-run=server", "-f-", *args, text=text, check=False
+    )
     return done.returncode == 0, done.stderr
 
 
@@ -62,7 +64,9 @@ def denied(answer: tuple[bool, str], message: str) -> bool:
 def test_policy_for_credentials(policy: None, world: World) -> None:
     wait_for(
         "the policy is in force",
-        lambda: denied(credential(world, region="us-east-1"), "spec.region must be eu-west-1 or eu-central-1"),
+        lambda: denied(
+            credential(world, region="us-east-1"), "spec.region must be eu-west-1 or eu-central-1"
+        ),
         30,
     )
     assert denied(credential(world), "spec.region must be eu-west-1 or eu-central-1")
@@ -77,7 +81,9 @@ def test_policy_for_credentials(policy: None, world: World) -> None:
     assert credential(world, region="eu-west-1", endpoint=endpoint)[0]
 
 
-def secret(world: World, name: str, *args: str, labels: dict[str, str] | None = None, kind: str = "Opaque") -> tuple[bool, str]:
+def secret(
+    world: World, name: str, *args: str, labels: dict[str, str] | None = None, kind: str = "Opaque"
+) -> tuple[bool, str]:
     """Whether the operator's user could write it."""
     body = {
         "apiVersion": "v1",

@@ -10,7 +10,16 @@ from pages import DOCS, PAGES, ROOT
 
 REPOSITORY = "https://github.com/ses-smtp-operator/ses-smtp-operator"
 FETCHED = {"src", "srcset", "data", "poster", "action"}
-FETCHED_LINKS = {"stylesheet", "icon", "preload", "prefetch", "preconnect", "dns-prefetch", "modulepreload", "manifest"}
+FETCHED_LINKS = {
+    "stylesheet",
+    "icon",
+    "preload",
+    "prefetch",
+    "preconnect",
+    "dns-prefetch",
+    "modulepreload",
+    "manifest",
+}
 
 
 class Fetches(HTMLParser):
