@@ -456,9 +456,10 @@ CLI::App* add_derive(CLI::App& app, DeriveOptions& options) {
   command->add_option("--access-key-id", options.access_key_id, "SMTP user name, for every output but text");
   command->add_option("--secret-access-key-file", options.secret_access_key_file,
                       "File that holds the secret access key");
-  command->add_option("--compare-file", options.compare_files,
-                      "Say whether the password in this file is the right one, and if not, what it is; may be "
-                      "repeated")
+  command
+      ->add_option("--compare-file", options.compare_files,
+                   "Say whether the password in this file is the right one, and if not, what it is; may be "
+                   "repeated")
       ->allow_extra_args(false);
   static const std::map<std::string, DeriveOutput> outputs = {
       {"text", DeriveOutput::kText}, {"json", DeriveOutput::kJson}, {"yaml", DeriveOutput::kYaml},
