@@ -36,28 +36,36 @@ WAITING = [condition("Ready", "False", "SourceNotFound"), condition("Reconciling
 STALLED = [condition("Ready", "False", "TargetConflict"), condition("Stalled", "True", "TargetConflict")]
 
 
+UNSEEN = ("Progressing", "the operator has not looked at it yet")
+
+
 @pytest.mark.parametrize(
-    ("status", "expected", "message"),
+    ("generation", "conditions", "expected"),
     [
-        ({"observedGeneration": 2, "conditions": READY}, "Healthy", "about Synced"),
-        ({"observedGeneration": 2, "conditions": WAITING}, "Progressing", "SourceNotFound: about SourceNotFound"),
-        ({"observedGeneration": 2, "conditions": WAITING[::-1]}, "Progressing", "SourceNotFound: about SourceNotFound"),
-        ({"observedGeneration": 2, "conditions": STALLED}, "Degraded", "TargetConflict: about TargetConflict"),
-        ({"observedGeneration": 2, "conditions": STALLED[::-1]}, "Degraded", "TargetConflict: about TargetConflict"),
+        (2, READY, ("Healthy", "about Synced")),
+        (2, WAITING, ("Progressing", "SourceNotFound: about SourceNotFound")),
+        (2, WAITING[::-1], ("Progressing", "SourceNotFound: about SourceNotFound")),
+        (2, STALLED, ("Degraded", "TargetConflict: about TargetConflict")),
+        (2, STALLED[::-1], ("Degraded", "TargetConflict: about TargetConflict")),
         # Of an earlier spec: says nothing about this one, neither good nor bad.
-        ({"observedGeneration": 1, "conditions": READY}, "Progressing", "the operator has not looked at it yet"),
-        ({"observedGeneration": 1, "conditions": STALLED}, "Progressing", "the operator has not looked at it yet"),
-        ({"observedGeneration": 2, "conditions": []}, "Progressing", "the operator has not looked at it yet"),
-        ({"observedGeneration": 2}, "Progressing", "the operator has not looked at it yet"),
-        (None, "Progressing", "the operator has not looked at it yet"),
+        (1, READY, UNSEEN),
+        (1, STALLED, UNSEEN),
+        (2, [], UNSEEN),
+        (2, None, UNSEEN),
     ],
-)  # fmt: skip
-def test_health(status: dict[str, Any] | None, expected: str, message: str) -> None:
-    resource = {"metadata": {"generation": 2}} | ({} if status is None else {"status": status})
-    assert health(resource) == (expected, message)
+)
+def test_health(generation: int, conditions: list[dict[str, Any]] | None, expected: tuple[str, str]) -> None:
+    status = {"observedGeneration": generation, "conditions": conditions}
+    if conditions is None:
+        del status["conditions"]
+    assert health({"metadata": {"generation": 2}, "status": status}) == expected
+
+
+def test_health_without_a_status() -> None:
+    assert health({"metadata": {"generation": 1}}) == UNSEEN
 
 
 def test_health_of_an_object_that_nobody_has_looked_at(cluster: Cluster) -> None:
     body = {"metadata": {"name": "unseen"}, "spec": {"source": {"secretName": "iam"}}}
     created = cluster.api.create("SesSmtpCredential", body, "default")
-    assert health(created) == ("Progressing", "the operator has not looked at it yet")
+    assert health(created) == UNSEEN
