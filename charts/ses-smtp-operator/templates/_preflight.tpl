@@ -1,0 +1,3 @@
+{{- /* What the schema cannot see. */}}
+{{- define "ses-smtp-operator.preflight" -}}
+{{- end }}
