@@ -7,7 +7,7 @@
 {{- .Values.fullnameOverride }}
 {{- else }}
 {{- $name := include "ses-smtp-operator.name" . }}
-{{- ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) | trunc 45 | trimSuffix "-" }}
+{{- ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) | trunc 53 | trimSuffix "-" }}
 {{- end }}
 {{- end }}
 
