@@ -1,4 +1,4 @@
-"""The dashboard as Grafana reads it. That its queries have data is in test_live.py; Grafana itself is not here."""
+"""The form of the dashboard. That its queries have data is in test_live.py; Grafana itself is not at hand."""
 
 import itertools
 from typing import Any

@@ -165,11 +165,16 @@ def test_panel_has_data(shown: Shown, troubled: Site) -> None:
 def test_panels_count_right(troubled: Site) -> None:
     """Of three credentials one is not ready, and one was rotated."""
     single = {title: expression for title, _, expression in queries()}
-    for title, value in {"Ready": 2, "Not ready": 1, "Rotated in a day": 1}.items():
-        wait_for(
-            f"{title} shows {value}",
-            lambda: [found for _, found in troubled.prometheus.query(filled_in(single[title]))] == [value],
-        )
+
+    def shown() -> dict[str, list[float]]:
+        titles = ("Ready", "Not ready", "Rotated in a day")
+        return {
+            title: [value for _, value in troubled.prometheus.query(filled_in(single[title]))]
+            for title in titles
+        }
+
+    right = {"Ready": [2], "Not ready": [1], "Rotated in a day": [1]}
+    wait_for("the counts are right", lambda: shown() == right, detail=lambda: str(shown()))
     [(labels, _)] = troubled.prometheus.query(filled_in(single["Not ready now"]))
     assert labels == {"namespace": "shop", "name": "bad", "reason": "SourceKeysSwapped"}
     [(labels, rotated)] = troubled.prometheus.query(filled_in(single["Last rotations"]))
@@ -191,7 +196,10 @@ def test_variables_have_values(troubled: Site) -> None:
 def test_each_metric_that_is_named_exists(troubled: Site) -> None:
     page = troubled.controller.metrics()
     there = set(page.kinds) | set(page.samples)
-    named = {"the alerts": metrics_in(json.dumps(rules(rendered()))), "the dashboard": metrics_in(json.dumps(dashboard()))}
+    named = {
+        "the alerts": metrics_in(json.dumps(rules(rendered()))),
+        "the dashboard": metrics_in(json.dumps(dashboard())),
+    }
     named |= {path.name: metrics_in(path.read_text()) for path in PAGES}
     assert {where: sorted(names - there) for where, names in named.items() if names - there} == {}
     assert len(named["metrics.md"]) > 30
