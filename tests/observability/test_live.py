@@ -6,6 +6,7 @@ import math
 import os
 import re
 import subprocess
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +40,8 @@ def filled_in(expression: str) -> str:
 
 
 def blocks(path: Path, language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", path.read_text(), re.MULTILINE | re.DOTALL)
+    found = re.findall(rf"^( *)```{language}\n(.*?)^ *```", path.read_text(), re.MULTILINE | re.DOTALL)
+    return [textwrap.dedent(block) for _, block in found]
 
 
 def expressions(path: Path) -> list[str]:
@@ -243,12 +245,9 @@ def test_commands_of_runbook(path: Path, installed: Site) -> None:
     scripts = blocks(path, "sh")
     assert scripts
     for script in scripts:
+        command = ["bash", "-uc", script]
         done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", script],
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
+            command, env=environment, capture_output=True, text=True, timeout=60, check=False
         )
-        assert done.returncode == 0, f"{script}\n{done.stdout}\n{done.stderr}"
+        said = [line for line in done.stderr.splitlines() if not line.startswith("No resources found")]
+        assert said == [], script
