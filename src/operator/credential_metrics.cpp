@@ -53,6 +53,9 @@ std::vector<MetricFamily> CredentialMetrics::Collect() const {
       gauge("ses_smtp_credential_last_sync_timestamp_seconds",
             "When the target was last brought in line, in Unix time; only while ready");
   for (const auto& credential : list_()) {
+    if (credential->meta.terminating) {
+      continue;  // nothing is done about it any more, so whatever it says nobody has to look into
+    }
     const api::Status& status = credential->status;
     const std::vector<ClientMetric::Label> labels{{"namespace", credential->meta.namespace_},
                                                   {"name", credential->meta.name}};

@@ -1,6 +1,6 @@
-// A few series for each credential, made from the live objects whenever somebody scrapes: they appear and
-// disappear with their object and cannot go stale. At most eight for each; no label holds anything of a
-// Secret.
+// A few series for each credential, made from the live objects whenever somebody scrapes: they appear with
+// their object, disappear when its deletion begins, and cannot go stale. At most eight for each; no label
+// holds anything of a Secret.
 #pragma once
 
 #include <prometheus/collectable.h>

@@ -231,6 +231,12 @@ TEST(CredentialMetrics, OfOneThatNobodyHasLookedAtSayThatItIsNotReady) {
   EXPECT_THAT(series_of({}), IsEmpty());
 }
 
+TEST(CredentialMetrics, SayNothingOfOneThatIsBeingDeleted) {
+  api::SesSmtpCredential going = credential("mail", "False", "SourceNotFound");
+  going.meta.terminating = true;
+  EXPECT_THAT(series_of({going}), IsEmpty());
+}
+
 TEST(CredentialMetrics, KeepToTheFormatWhateverStatusHolds) {
   const Series series =
       series_of({credential("a", "True", "quote\" and \\ and\nline"), credential("b", "True", "")});
