@@ -69,9 +69,7 @@ name: {{ default (printf "%s%s" (include "ses-smtp-operator.fullname" $root) (de
 namespace: {{ . }}
 {{- end }}
 labels:
-  {{- $labels := include "ses-smtp-operator.labels" $root | fromYaml }}
-  {{- $selector := include "ses-smtp-operator.selectorLabels" $root | fromYaml }}
-  {{- merge (dict) $selector (default (dict) .labels) $labels | toYaml | nindent 2 }}
+  {{- merge (dict) (default (dict) .labels) (include "ses-smtp-operator.labels" $root | fromYaml) | toYaml | nindent 2 }}
 {{- with merge (dict) (default (dict) .annotations) $root.Values.commonAnnotations }}
 annotations:
   {{- toYaml . | nindent 2 }}

@@ -1,10 +1,4 @@
-{{- /* Stops an installation that could not work, with words that say what to do. What one value may be is the schema's part. */}}
-{{- define "ses-smtp-operator.preflight" -}}
-{{- include "ses-smtp-operator.preflight.values" . }}
-{{- include "ses-smtp-operator.preflight.crd" . }}
-{{- include "ses-smtp-operator.preflight.clusterRoles" . }}
-{{- end }}
-
+{{- /* What the schema cannot see. What one value may be is the schema's part. */}}
 {{- define "ses-smtp-operator.preflight.values" -}}
 {{- with .Values.leaderElection }}
 {{- if and (gt (int $.Values.replicaCount) 1) (not .enabled) }}
@@ -49,15 +43,14 @@
 {{- end }}
 {{- end }}
 
-{{- /* The name is part of what helm prints to somebody who has no right on CRDs. */}}
-{{- define "a cluster administrator installs the CRD (kubectl apply -f crds/), you set crds.enabled=false" -}}
-{{- lookup "apiextensions.k8s.io/v1" "CustomResourceDefinition" "" "sessmtpcredentials.ses-smtp.dev" | toYaml }}
-{{- end }}
-
-{{- define "ses-smtp-operator.preflight.crd" -}}
+{{- /*
+What is in the cluster already. helm prints the names of these two templates to somebody who has no right to look
+there, and nothing else that says what to do.
+*/}}
+{{- define "the CRD is for a cluster administrator to apply (crds/); without such rights set crds.enabled=false" -}}
 {{- if .Values.crds.enabled }}
-{{- $crd := include "a cluster administrator installs the CRD (kubectl apply -f crds/), you set crds.enabled=false" . | fromYaml }}
 {{- $name := "sessmtpcredentials.ses-smtp.dev" }}
+{{- $crd := lookup "apiextensions.k8s.io/v1" "CustomResourceDefinition" "" $name }}
 {{- with include "ses-smtp-operator.otherOwner" (dict "root" $ "object" $crd) }}
 {{- fail (printf `
 The CRD %s is in this cluster already, and %s.
@@ -70,7 +63,7 @@ or hand it over to this release, which then keeps it up to date (no SesSmtpCrede
 {{- end }}
 {{- end }}
 
-{{- define "ses-smtp-operator.preflight.clusterRoles" -}}
+{{- define "ClusterRoles are for a cluster administrator to make; without such rights set rbac.create=false" -}}
 {{- $fullname := include "ses-smtp-operator.fullname" . }}
 {{- with .Values.rbac }}
 {{- $names := list }}
@@ -85,7 +78,7 @@ or hand it over to this release, which then keeps it up to date (no SesSmtpCrede
 {{- with include "ses-smtp-operator.otherOwner" (dict "root" $ "object" $role) }}
 {{- fail (printf `
 The ClusterRole %s is in this cluster already, and %s.
-One installation serves all namespaces. For a second one beside it, that serves some namespaces only, choose another
+One installation serves all namespaces. For a second one beside it, which serves some namespaces only, choose another
 name for the release or set fullnameOverride, and set watchNamespaces.` $role.metadata.name .) }}
 {{- end }}
 {{- end }}
