@@ -123,5 +123,13 @@ def test_policy_for_the_operator(policy: None, world: World, tmp_path: Path) -> 
             lambda: world.api.get("Secret", "mail", world.namespace)["data"] != target["data"],
             detail=lambda: controller.tail(0),
         )
+        # The price that the page names: what has lost its labels is not repaired until it is deleted.
+        world.change_secret(metadata={"labels": {"app.kubernetes.io/managed-by": None}})
+        world.cluster.kubectl(
+            "wait", "--for=jsonpath={.status.conditions[?(@.type=='Ready')].reason}=AdmissionDenied",
+            "sesc/mail", f"--namespace={world.namespace}", "--timeout=15s",
+        )  # fmt: skip
+        world.delete_secret()
+        wait_for("the target anew", lambda: world.api.get("Secret", "mail", world.namespace))
     finally:
         assert controller.stop() == 0
