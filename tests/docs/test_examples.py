@@ -1,6 +1,7 @@
 """What the pages tell to type or to apply is accepted by what it is typed into."""
 
 import functools
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -37,6 +38,18 @@ def test_objects_are_accepted_by_the_api_server(cluster: Cluster, block: Block, 
         text=yaml.safe_dump(example), check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+
+
+def test_the_kustomization_changes_the_image(cluster: Cluster, tmp_path: Path) -> None:
+    [example] = [each for _, each in OBJECTS if each["apiVersion"] == "kustomize.config.k8s.io/v1beta1"]
+    [remote] = example["resources"]
+    folder = re.fullmatch(r"https://github\.com/[\w/-]+//([\w/]+)\?ref=v[\d.]+", remote)[1]
+    local = example | {"resources": [os.path.relpath(ROOT / folder, tmp_path.resolve())]}
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(local))
+    objects = list(yaml.safe_load_all(cluster.kubectl("kustomize", tmp_path).stdout))
+    [deployment] = [each for each in objects if each["kind"] == "Deployment"]
+    [container] = deployment["spec"]["template"]["spec"]["containers"]
+    assert container["image"].startswith("registry.example.com/ses-smtp-operator:v")
 
 
 @pytest.mark.parametrize(
