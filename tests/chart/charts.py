@@ -44,8 +44,7 @@ class Objects(dict[tuple[str, str], Object]):
         [found] = [
             item
             for item in self.of(kind)
-            if name in ("", item["metadata"]["name"])
-            and namespace in ("", item["metadata"].get("namespace"))
+            if name in ("", item["metadata"]["name"]) and namespace in ("", item["metadata"].get("namespace"))
         ]
         return found
 

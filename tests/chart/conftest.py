@@ -1,4 +1,4 @@
-"""Tests of the chart and of deploy/: what helm makes of values, what it refuses, and a real API server's answer.
+"""Tests of the chart and of deploy/: what helm makes of values, what it refuses, what an API server says.
 
     python -m pytest tests/chart
 

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 import yaml
-from charts import CHART, NAME, NAMESPACE, ROOT, Object, Objects, helm, parse, program, render
+
+from charts import CHART, NAMESPACE, ROOT, Object, Objects, helm, parse, program, render
 
 CRD_FILE = ROOT / "crds/ses-smtp.dev_sessmtpcredentials.yaml"
 CRD = yaml.safe_load(CRD_FILE.read_text())
@@ -42,7 +43,7 @@ def kustomize(folder: str) -> Objects:
 
 
 def plain(objects: Objects) -> dict[Any, Object]:
-    """Without what only helm needs, and without what helm does itself (the namespace) or on demand (tests)."""
+    """Without what only helm needs, its tests, and the namespace, which it makes itself."""
     found = {}
     for key, item in objects.items():
         meta = item["metadata"]
@@ -73,7 +74,10 @@ def test_overlay_for_some_namespaces() -> None:
 def test_install_yaml() -> None:
     objects = parse((ROOT / "deploy/install.yaml").read_text())
     assert plain(objects) == plain(render())
-    assert list(objects)[:2] == [("Namespace", NAMESPACE), ("CustomResourceDefinition", CRD["metadata"]["name"])]
+    assert list(objects)[:2] == [
+        ("Namespace", NAMESPACE),
+        ("CustomResourceDefinition", CRD["metadata"]["name"]),
+    ]
 
 
 @pytest.mark.parametrize("file", ["install.yaml", "base/rbac.yaml", "base/operator.yaml"])

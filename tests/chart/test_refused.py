@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+
 from charts import NAME, Object, nested, refusal, render, schema
 
 BAD = {

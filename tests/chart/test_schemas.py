@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from charts import ROOT, program, template
 from schemas import FILE, our_schema, schemas, version_here
 from test_values import EVERYTHING
+
+from charts import ROOT, program, template
 
 VERSIONS = [version_here(), "v1.32.13", "v1.31.14"]
 FOREIGN = "ServiceMonitor,PrometheusRule"  # the Prometheus Operator's
@@ -26,7 +27,9 @@ def conform(text: str, locations: list[str]) -> tuple[dict[str, int], list[str]]
     command = [program("kubeconform"), "-strict", "-summary", "-output", "json", "-skip", FOREIGN, *where]
     done = subprocess.run(command, input=text, capture_output=True, text=True)
     answer = json.loads(done.stdout)
-    return answer["summary"], [f"{item['kind']}/{item['name']}: {item['msg']}" for item in answer["resources"]]
+    return answer["summary"], [
+        f"{item['kind']}/{item['name']}: {item['msg']}" for item in answer["resources"]
+    ]
 
 
 def documents(text: str) -> int:

@@ -5,11 +5,14 @@ from typing import Any, NamedTuple
 
 import pytest
 import yaml
+
 from charts import CHART, NAME, NAMESPACE, ROOT, Object, Objects, documented_values, nested, render
 
 ABSENT = object()
+VERSION = (ROOT / "VERSION").read_text().strip()
 POD = "spec/template/spec"
-CONTAINER = f"{POD}/containers/0"
+C = f"{POD}/containers/0"
+D = "Deployment"
 LABELS = "metadata/labels"
 
 
@@ -27,27 +30,28 @@ def has(item: Any) -> Callable[[Any], bool]:
 
 
 ROWS = [
-    Row("replicaCount", 3, "Deployment", "spec/replicas", 3),
-    Row("image.repository", "registry.example:5000/ses", "Deployment", f"{CONTAINER}/image",
-        "registry.example:5000/ses:v0.1.0"),
-    Row("image.tag", "v9", "Deployment", f"{CONTAINER}/image",
+    Row("replicaCount", 3, D, "spec/replicas", 3),
+    Row("image.repository", "registry.example:5000/ses", D, f"{C}/image",
+        f"registry.example:5000/ses:v{VERSION}"),
+    Row("image.tag", "v9", D, f"{C}/image",
         "ghcr.io/ses-smtp-operator/ses-smtp-operator:v9"),
-    Row("image.digest", "sha256:" + "a" * 64, "Deployment", f"{CONTAINER}/image",
+    Row("image.digest", "sha256:" + "a" * 64, D, f"{C}/image",
         "ghcr.io/ses-smtp-operator/ses-smtp-operator@sha256:" + "a" * 64, {"image.tag": "v9"}),
-    Row("image.pullPolicy", "Always", "Deployment", f"{CONTAINER}/imagePullPolicy", "Always"),
-    Row("imagePullSecrets", [{"name": "registry"}], "Deployment", f"{POD}/imagePullSecrets",
+    Row("image.pullPolicy", "Always", D, f"{C}/imagePullPolicy", "Always"),
+    Row("imagePullSecrets", [{"name": "registry"}], D, f"{POD}/imagePullSecrets",
         [{"name": "registry"}]),
-    Row("nameOverride", "mail", "Deployment", f"{LABELS}/app.kubernetes.io~1name", "mail"),
-    Row("fullnameOverride", "mail", "Deployment", "metadata/name", "mail"),
-    Row("namespaceOverride", "mail", "Deployment", "metadata/namespace", "mail"),
-    Row("commonLabels", {"team": "shop"}, "Deployment", f"{LABELS}/team", "shop"),
-    Row("commonAnnotations", {"team": "shop"}, "Deployment", "metadata/annotations/team", "shop"),
+    Row("nameOverride", "mail", D, f"{LABELS}/app.kubernetes.io~1name", "mail"),
+    Row("fullnameOverride", "mail", D, "metadata/name", "mail"),
+    Row("namespaceOverride", "mail", D, "metadata/namespace", "mail"),
+    Row("commonLabels", {"team": "shop"}, D, f"{LABELS}/team", "shop"),
+    Row("commonAnnotations", {"team": "shop"}, D, "metadata/annotations/team", "shop"),
     Row("crds.enabled", False, "CustomResourceDefinition", "", ABSENT),
-    Row("crds.keep", False, "CustomResourceDefinition", "metadata/annotations/helm.sh~1resource-policy", ABSENT),
+    Row("crds.keep", False, "CustomResourceDefinition",
+        "metadata/annotations/helm.sh~1resource-policy", ABSENT),
     Row("serviceAccount.create", False, "ServiceAccount", "", ABSENT),
-    Row("serviceAccount.create", False, "Deployment", f"{POD}/serviceAccountName", "default"),
+    Row("serviceAccount.create", False, D, f"{POD}/serviceAccountName", "default"),
     Row("serviceAccount.name", "mail", "ServiceAccount", "metadata/name", "mail"),
-    Row("serviceAccount.name", "mail", "Deployment", f"{POD}/serviceAccountName", "mail"),
+    Row("serviceAccount.name", "mail", D, f"{POD}/serviceAccountName", "mail"),
     Row("serviceAccount.name", "mail", "ClusterRoleBinding", "subjects/0/name", "mail"),
     Row("serviceAccount.annotations", {"a": "b"}, "ServiceAccount", "metadata/annotations", {"a": "b"}),
     Row("serviceAccount.automount", True, "ServiceAccount", "automountServiceAccountToken", True),
@@ -59,68 +63,75 @@ ROWS = [
         f"{LABELS}/rbac.authorization.k8s.io~1aggregate-to-edit", ABSENT),
     Row("rbac.aggregateToAdmin", False, f"ClusterRole/{NAME}-edit",
         f"{LABELS}/rbac.authorization.k8s.io~1aggregate-to-admin", ABSENT),
-    Row("watchNamespaces", ["shop", "news"], "Deployment", f"{CONTAINER}/args",
+    Row("watchNamespaces", ["shop", "news"], D, f"{C}/args",
         has("--watch-namespaces=shop,news")),
-    Row("maxConcurrentReconciles", 3, "Deployment", f"{CONTAINER}/args", has("--max-concurrent-reconciles=3")),
-    Row("log.level", "debug", "Deployment", f"{CONTAINER}/args", has("--log-level=debug")),
-    Row("log.format", "text", "Deployment", f"{CONTAINER}/args", has("--log-format=text")),
-    Row("leaderElection.enabled", False, "Deployment", f"{CONTAINER}/args", has("--leader-elect=false")),
-    Row("leaderElection.enabled", False, "Deployment", "spec/strategy", {"type": "Recreate"}),
+    Row("maxConcurrentReconciles", 3, D, f"{C}/args", has("--max-concurrent-reconciles=3")),
+    Row("log.level", "debug", D, f"{C}/args", has("--log-level=debug")),
+    Row("log.format", "text", D, f"{C}/args", has("--log-format=text")),
+    Row("leaderElection.enabled", False, D, f"{C}/args", has("--leader-elect=false")),
+    Row("leaderElection.enabled", False, D, "spec/strategy", {"type": "Recreate"}),
     Row("leaderElection.enabled", False, "Role", "", ABSENT),
-    Row("leaderElection.leaseDuration", "60s", "Deployment", f"{CONTAINER}/args",
+    Row("leaderElection.leaseDuration", "60s", D, f"{C}/args",
         has("--leader-election-lease-duration=60s")),
-    Row("leaderElection.renewDeadline", "12s", "Deployment", f"{CONTAINER}/args",
+    Row("leaderElection.renewDeadline", "12s", D, f"{C}/args",
         has("--leader-election-renew-deadline=12s")),
-    Row("leaderElection.retryPeriod", "500ms", "Deployment", f"{CONTAINER}/args",
+    Row("leaderElection.retryPeriod", "500ms", D, f"{C}/args",
         has("--leader-election-retry-period=500ms")),
-    Row("extraArgs", ["--resync-period=1h"], "Deployment", f"{CONTAINER}/args", has("--resync-period=1h")),
-    Row("extraEnv", [{"name": "A", "value": "b"}], "Deployment", f"{CONTAINER}/env", [{"name": "A", "value": "b"}]),
-    Row("extraVolumes", [{"name": "a", "emptyDir": {}}], "Deployment", f"{POD}/volumes",
+    Row("extraArgs", ["--resync-period=1h"], D, f"{C}/args", has("--resync-period=1h")),
+    Row("extraEnv", [{"name": "A", "value": "b"}], D, f"{C}/env", [{"name": "A", "value": "b"}]),
+    Row("extraVolumes", [{"name": "a", "emptyDir": {}}], D, f"{POD}/volumes",
         [{"name": "a", "emptyDir": {}}]),
-    Row("extraVolumeMounts", [{"name": "a", "mountPath": "/a"}], "Deployment", f"{CONTAINER}/volumeMounts",
+    Row("extraVolumeMounts", [{"name": "a", "mountPath": "/a"}], D, f"{C}/volumeMounts",
         [{"name": "a", "mountPath": "/a"}]),
-    Row("extraObjects", [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "{{ .Release.Name }}-x"}}],
+    Row("extraObjects",
+        [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "{{ .Release.Name }}-x"}}],
         "ConfigMap", "metadata/name", f"{NAME}-x"),
-    Row("extraObjects", ["apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: x\ndata: {a: '{{ .Values.log.level }}'}"],
+    Row("extraObjects",
+        ["apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\ndata: {a: '{{ .Values.log.level }}'}"],
         "ConfigMap", "data/a", "info"),
-    Row("podSecurityContext", {"runAsUser": 1234}, "Deployment", f"{POD}/securityContext",
+    Row("podSecurityContext", {"runAsUser": 1234}, D, f"{POD}/securityContext",
         {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}, "runAsUser": 1234}),
-    Row("securityContext", {"runAsGroup": 1234}, "Deployment", f"{CONTAINER}/securityContext/runAsGroup", 1234),
-    Row("resources.requests", {"cpu": "1"}, "Deployment", f"{CONTAINER}/resources/requests",
+    Row("securityContext", {"runAsGroup": 1234}, D, f"{C}/securityContext/runAsGroup", 1234),
+    Row("resources.requests", {"cpu": "1"}, D, f"{C}/resources/requests",
         {"cpu": "1", "memory": "32Mi"}),
-    Row("resources.limits", {"memory": "1Gi"}, "Deployment", f"{CONTAINER}/resources/limits", {"memory": "1Gi"}),
-    Row("resources.claims", [{"name": "a"}], "Deployment", f"{CONTAINER}/resources/claims", [{"name": "a"}]),
-    Row("nodeSelector", {"pool": "small"}, "Deployment", f"{POD}/nodeSelector",
+    Row("resources.limits", {"memory": "1Gi"}, D, f"{C}/resources/limits", {"memory": "1Gi"}),
+    Row("resources.claims", [{"name": "a"}], D, f"{C}/resources/claims", [{"name": "a"}]),
+    Row("nodeSelector", {"pool": "small"}, D, f"{POD}/nodeSelector",
         {"kubernetes.io/os": "linux", "pool": "small"}),
-    Row("tolerations", [{"operator": "Exists"}], "Deployment", f"{POD}/tolerations", [{"operator": "Exists"}]),
-    *(Row(f"affinity.{kind}", {"preferredDuringSchedulingIgnoredDuringExecution": []}, "Deployment",
-          f"{POD}/affinity", {kind: {"preferredDuringSchedulingIgnoredDuringExecution": []}})
+    Row("tolerations", [{"operator": "Exists"}], D, f"{POD}/tolerations", [{"operator": "Exists"}]),
+    *(Row(f"affinity.{kind}", {"preferredDuringSchedulingIgnoredDuringExecution": []}, D,
+        f"{POD}/affinity", {kind: {"preferredDuringSchedulingIgnoredDuringExecution": []}})
       for kind in ("nodeAffinity", "podAffinity", "podAntiAffinity")),
-    Row("topologySpreadConstraints", [{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}],
-        "Deployment", f"{POD}/topologySpreadConstraints",
-        [{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule",
-          "labelSelector": {"matchLabels": {"app.kubernetes.io/name": NAME, "app.kubernetes.io/instance": NAME}}}]),
     Row("topologySpreadConstraints",
-        [{"maxSkew": 1, "topologyKey": "z", "whenUnsatisfiable": "DoNotSchedule", "labelSelector": {"matchLabels": {"a": "b"}}}],
-        "Deployment", f"{POD}/topologySpreadConstraints/0/labelSelector", {"matchLabels": {"a": "b"}}),
-    Row("priorityClassName", "high", "Deployment", f"{POD}/priorityClassName", "high"),
-    Row("runtimeClassName", "gvisor", "Deployment", f"{POD}/runtimeClassName", "gvisor"),
-    Row("hostUsers", False, "Deployment", f"{POD}/hostUsers", False),
-    Row("podAnnotations", {"a": "b"}, "Deployment", "spec/template/metadata/annotations", {"a": "b"}),
-    Row("podLabels", {"a": "b"}, "Deployment", "spec/template/metadata/labels/a", "b"),
-    Row("deploymentAnnotations", {"a": "b"}, "Deployment", "metadata/annotations", {"a": "b"}),
-    Row("strategy.type", "Recreate", "Deployment", "spec/strategy", {"type": "Recreate"}),
-    Row("strategy.rollingUpdate.maxSurge", 0, "Deployment", "spec/strategy/rollingUpdate/maxSurge", 0),
-    Row("strategy.rollingUpdate.maxUnavailable", "50%", "Deployment", "spec/strategy/rollingUpdate/maxUnavailable", "50%"),
-    Row("revisionHistoryLimit", 1, "Deployment", "spec/revisionHistoryLimit", 1),
-    Row("terminationGracePeriodSeconds", 7, "Deployment", f"{POD}/terminationGracePeriodSeconds", 7),
-    *(Row(f"{probe}.{field}", 77, "Deployment", f"{CONTAINER}/{probe}/{field}", 77, {f"{probe}.enabled": True})
-      for probe, last in (("livenessProbe", "terminationGracePeriodSeconds"), ("readinessProbe", "successThreshold"),
+        [{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}], D,
+        f"{POD}/topologySpreadConstraints",
+        [{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule",
+          "labelSelector": {
+              "matchLabels": {"app.kubernetes.io/name": NAME, "app.kubernetes.io/instance": NAME}}}]),
+    Row("topologySpreadConstraints",
+        [{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule",
+          "labelSelector": {"matchLabels": {"a": "b"}}}],
+        D, f"{POD}/topologySpreadConstraints/0/labelSelector", {"matchLabels": {"a": "b"}}),
+    Row("priorityClassName", "high", D, f"{POD}/priorityClassName", "high"),
+    Row("runtimeClassName", "gvisor", D, f"{POD}/runtimeClassName", "gvisor"),
+    Row("hostUsers", False, D, f"{POD}/hostUsers", False),
+    Row("podAnnotations", {"a": "b"}, D, "spec/template/metadata/annotations", {"a": "b"}),
+    Row("podLabels", {"a": "b"}, D, "spec/template/metadata/labels/a", "b"),
+    Row("deploymentAnnotations", {"a": "b"}, D, "metadata/annotations", {"a": "b"}),
+    Row("strategy.type", "Recreate", D, "spec/strategy", {"type": "Recreate"}),
+    Row("strategy.rollingUpdate.maxSurge", 0, D, "spec/strategy/rollingUpdate/maxSurge", 0),
+    Row("strategy.rollingUpdate.maxUnavailable", "50%", D,
+        "spec/strategy/rollingUpdate/maxUnavailable", "50%"),
+    Row("revisionHistoryLimit", 1, D, "spec/revisionHistoryLimit", 1),
+    Row("terminationGracePeriodSeconds", 7, D, f"{POD}/terminationGracePeriodSeconds", 7),
+    *(Row(f"{probe}.{field}", 77, D, f"{C}/{probe}/{field}", 77, {f"{probe}.enabled": True})
+      for probe, last in (("livenessProbe", "terminationGracePeriodSeconds"),
+                          ("readinessProbe", "successThreshold"),
                           ("startupProbe", "terminationGracePeriodSeconds"))
       for field in ("initialDelaySeconds", "periodSeconds", "timeoutSeconds", "failureThreshold", last)),
-    Row("livenessProbe.enabled", False, "Deployment", f"{CONTAINER}/livenessProbe", ABSENT),
-    Row("readinessProbe.enabled", False, "Deployment", f"{CONTAINER}/readinessProbe", ABSENT),
-    Row("startupProbe.enabled", True, "Deployment", f"{CONTAINER}/startupProbe/httpGet",
+    Row("livenessProbe.enabled", False, D, f"{C}/livenessProbe", ABSENT),
+    Row("readinessProbe.enabled", False, D, f"{C}/readinessProbe", ABSENT),
+    Row("startupProbe.enabled", True, D, f"{C}/startupProbe/httpGet",
         {"path": "/healthz", "port": "health"}),
     Row("podDisruptionBudget.enabled", True, "PodDisruptionBudget", "spec/maxUnavailable", 1),
     Row("podDisruptionBudget.maxUnavailable", "50%", "PodDisruptionBudget", "spec/maxUnavailable", "50%",
@@ -135,20 +146,26 @@ ROWS = [
     Row("networkPolicy.enabled", True, "NetworkPolicy", "spec/ingress",
         [{"ports": [{"port": "metrics"}, {"port": "health"}]}]),
     Row("networkPolicy.apiServer.cidrs", ["10.0.0.1/32", "fd00::1/128"], "NetworkPolicy", "spec/egress/1/to",
-        [{"ipBlock": {"cidr": "10.0.0.1/32"}}, {"ipBlock": {"cidr": "fd00::1/128"}}], {"networkPolicy.enabled": True}),
+        [{"ipBlock": {"cidr": "10.0.0.1/32"}}, {"ipBlock": {"cidr": "fd00::1/128"}}],
+        {"networkPolicy.enabled": True}),
     Row("networkPolicy.apiServer.ports", [8443], "NetworkPolicy", "spec/egress/1/ports", [{"port": 8443}],
         {"networkPolicy.enabled": True}),
-    Row("metrics.enabled", False, "Deployment", f"{CONTAINER}/args", has("--metrics-bind-address=0")),
-    Row("metrics.enabled", False, "Deployment", f"{CONTAINER}/ports", [{"name": "health", "containerPort": 8081}]),
+    Row("metrics.enabled", False, D, f"{C}/args", has("--metrics-bind-address=0")),
+    Row("metrics.enabled", False, D, f"{C}/ports", [{"name": "health", "containerPort": 8081}]),
     Row("metrics.enabled", False, "NetworkPolicy", "spec/ingress", [{"ports": [{"port": "health"}]}],
         {"networkPolicy.enabled": True}),
-    Row("metrics.port", 9090, "Deployment", f"{CONTAINER}/args", has("--metrics-bind-address=:9090")),
-    Row("metrics.port", 9090, "Deployment", f"{CONTAINER}/ports/0", {"name": "metrics", "containerPort": 9090}),
-    Row("metrics.perCredential", False, "Deployment", f"{CONTAINER}/args", has("--metrics-per-credential=false")),
+    Row("metrics.port", 9090, D, f"{C}/args", has("--metrics-bind-address=:9090")),
+    Row("metrics.port", 9090, D, f"{C}/ports/0", {"name": "metrics", "containerPort": 9090}),
+    Row("metrics.perCredential", False, D, f"{C}/args", has("--metrics-per-credential=false")),
 ]  # fmt: skip
 
 # Tested with the objects that they are for, in tests/observability.
-ELSEWHERE = "metrics.service.", "metrics.serviceMonitor.", "metrics.prometheusRule.", "metrics.grafanaDashboard."
+ELSEWHERE = (
+    "metrics.service.",
+    "metrics.serviceMonitor.",
+    "metrics.prometheusRule.",
+    "metrics.grafanaDashboard.",
+)
 
 
 def at(item: Any, path: str) -> Any:
@@ -227,7 +244,9 @@ def meta_of(objects: Objects) -> list[Object]:
 
 def test_objects_without_values() -> None:
     mine = {
-        key for key in render() if "test" not in key[1] and not key[1].endswith("-metrics") and key[0] != "Service"
+        key
+        for key in render()
+        if "test" not in key[1] and not key[1].endswith("-metrics") and key[0] != "Service"
     }
     assert mine == {
         ("CustomResourceDefinition", "sessmtpcredentials.ses-smtp.dev"),
@@ -266,7 +285,11 @@ def test_every_object_is_labelled_and_in_its_namespace(values: Object) -> None:
 def test_selectors_are_fixed() -> None:
     """A Deployment's selector cannot be changed, so no value but the names may change it."""
     mine = {"app.kubernetes.io/name": NAME, "app.kubernetes.io/instance": NAME}
-    greedy = {"app.kubernetes.io/name": "x", "app.kubernetes.io/instance": "y", "app.kubernetes.io/version": "z"}
+    greedy = {
+        "app.kubernetes.io/name": "x",
+        "app.kubernetes.io/instance": "y",
+        "app.kubernetes.io/version": "z",
+    }
     objects = render({
         "commonLabels": greedy, "podLabels": greedy,
         "podDisruptionBudget": {"enabled": True}, "networkPolicy": {"enabled": True},
@@ -305,7 +328,9 @@ def test_names(release: str, values: Object, name: str) -> None:
     assert lease_role["rules"][1]["resourceNames"] == [name]
     assert f"--leader-election-id={name}" in args_of(objects)
     assert objects.the("ClusterRole", name)["rules"]
-    short = [item["metadata"]["name"] for kind in ("Deployment", "Pod", "Service") for item in objects.of(kind)]
+    short = [
+        item["metadata"]["name"] for kind in ("Deployment", "Pod", "Service") for item in objects.of(kind)
+    ]
     assert [name for name in short if len(name) > 63] == []
 
 
@@ -350,7 +375,11 @@ def test_rights_in_all_namespaces() -> None:
     ):
         binding = objects.the(kind)
         assert binding["subjects"] == [subject]
-        assert binding["roleRef"] == {"apiGroup": "rbac.authorization.k8s.io", "kind": role_kind, "name": role}
+        assert binding["roleRef"] == {
+            "apiGroup": "rbac.authorization.k8s.io",
+            "kind": role_kind,
+            "name": role,
+        }
 
 
 def test_rights_in_some_namespaces() -> None:
@@ -371,7 +400,11 @@ def test_rights_of_users() -> None:
     objects = render()
     view, edit = objects.the("ClusterRole", f"{NAME}-view"), objects.the("ClusterRole", f"{NAME}-edit")
     assert view["rules"] == [
-        {"apiGroups": ["ses-smtp.dev"], "resources": ["sessmtpcredentials"], "verbs": ["get", "list", "watch"]}
+        {
+            "apiGroups": ["ses-smtp.dev"],
+            "resources": ["sessmtpcredentials"],
+            "verbs": ["get", "list", "watch"],
+        }
     ]
     assert edit["rules"] == [
         {
@@ -426,7 +459,9 @@ def test_helm_test_compares_with_a_password_from_elsewhere() -> None:
 
 def test_helm_test_takes_place_where_the_operator_serves() -> None:
     objects = render({"watchNamespaces": ["shop", "news"]})
-    assert {objects.the(kind)["metadata"]["namespace"] for kind in ("Secret", "SesSmtpCredential", "Pod")} == {"shop"}
+    assert {
+        objects.the(kind)["metadata"]["namespace"] for kind in ("Secret", "SesSmtpCredential", "Pod")
+    } == {"shop"}
 
 
 def test_helm_test_leaves_nothing() -> None:
