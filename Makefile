@@ -8,8 +8,9 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/ses-smtp-operator
 JOBS ?= $(shell nproc)
 BIN := build/release/bin/ses-smtp
 
-BUILD_PACKAGES := cmake ninja-build ccache libcpprest-dev nlohmann-json3-dev libyaml-cpp-dev libssl-dev \
+BUILD_PACKAGES := g++ cmake ninja-build ccache libcpprest-dev nlohmann-json3-dev libyaml-cpp-dev libssl-dev \
                   libspdlog-dev libcli11-dev libboost-dev prometheus-cpp-dev
+SHIPPED_PACKAGES := dpkg-dev libcurl4-openssl-dev ca-certificates python3
 CLUSTER_PACKAGES := openssl
 IMAGE_PACKAGES := buildah debootstrap dpkg-dev
 NODE_PACKAGES := containerd runc containernetworking-plugins iproute2 iptables
@@ -34,13 +35,21 @@ demo: $(if $(filter current,$(CLUSTER)),,cluster-tools) build ## Show the main j
 build: build-packages ## Build the program: build/release/bin/ses-smtp
 	@tools/build release
 
+.PHONY: shipped
+shipped: build-packages shipped-packages test-packages ## Build it as it is shipped, all static but glibc: build/shipped/bin/ses-smtp
+	@tools/build shipped ses-smtp
+
 ##@ Develop
 
+# What is shipped is what is tested.
+test test-cluster test-memory: export SESSMTP_BIN := build/shipped/bin/ses-smtp
+
 .PHONY: test
-test: cluster-tools build test-packages $(PYTHON) ## Run all suites that need no root: unit and contract with sanitizers, cluster
+test: cluster-tools shipped $(PYTHON) ## Run all suites that need no root: unit and contract with sanitizers, cluster
+	@tools/build shipped contract_transport
 	@tools/build asan-ubsan
 	@tools/build tsan unit_kube unit_operator unit_server
-	@$(PYTHON)/bin/python tools/run-tests unit-asan contract-asan unit-tsan cluster
+	@$(PYTHON)/bin/python tools/run-tests unit-asan contract-asan unit-tsan contract-shipped cluster
 
 .PHONY: test-unit
 test-unit: build-packages test-packages ## Run the unit and the transport contract tests (no cluster)
@@ -48,8 +57,12 @@ test-unit: build-packages test-packages ## Run the unit and the transport contra
 	@python3 tools/run-tests unit contract
 
 .PHONY: test-cluster
-test-cluster: cluster-tools build test-packages $(PYTHON) ## Run the tests against a real API server
+test-cluster: cluster-tools shipped $(PYTHON) ## Run the tests against a real API server
 	@$(PYTHON)/bin/python tools/run-tests cluster
+
+.PHONY: test-image
+test-image: image $(PYTHON) ## Check the container image: what is in it, and that it runs
+	@$(PYTHON)/bin/python tools/run-tests image
 
 .PHONY: test-chart
 test-chart: packaging-tools cluster-tools test-packages $(PYTHON) ## Check the Helm chart and deploy/: rendered objects, schemas, a real install
@@ -68,7 +81,7 @@ e2e: image packaging-tools node-tools test-packages $(PYTHON) ## Install the cha
 	@$(PYTHON)/bin/python tools/run-tests e2e
 
 .PHONY: test-memory
-test-memory: cluster-tools build test-packages $(PYTHON) ## Print what 10000 Secrets of others cost in memory
+test-memory: cluster-tools shipped $(PYTHON) ## Print what 10000 Secrets of others cost in memory
 	@FOREIGN=10000 $(PYTHON)/bin/python -m pytest -q --no-header -s -p no:cacheprovider tests/cluster/test_memory.py
 
 ##@ Ship
@@ -114,6 +127,10 @@ clean-cache: ## Remove the Kubernetes programs and Python packages kept for this
 .PHONY: build-packages
 build-packages: ## Install the Debian packages that the build needs
 	@tools/install-packages --for cmake,ninja $(BUILD_PACKAGES)
+
+.PHONY: shipped-packages
+shipped-packages: ## Install the Debian packages that the shipped build needs besides
+	@tools/install-packages $(SHIPPED_PACKAGES)
 
 .PHONY: test-packages
 test-packages: ## Install the Debian packages that the tests need
