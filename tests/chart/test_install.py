@@ -208,14 +208,18 @@ def test_upgrade_rollback_uninstall_and_back(site: Site) -> None:
     said = site.helm("uninstall", NAME, "--namespace", namespace)
     assert CRD in said, "it says that the CRD stays"
     assert_alive()
-    left = [
-        f"{item['kind']} {item['metadata']['name']}"
-        for item in site.api.everything("Event", "Pod", "ReplicaSet")
-        if item["metadata"].get("labels", {}).get("app.kubernetes.io/instance") == NAME
-        and item["metadata"]["name"] != CRD
-        and "deletionTimestamp" not in item["metadata"]
-    ]
-    assert left == []
+
+    def left() -> list[str]:
+        """Slices of a Service go a moment after it."""
+        labelled = f"-l=app.kubernetes.io/instance={NAME}"
+        kinds = site.kubectl("api-resources", "--verbs=list", "--namespaced", "-o", "name").stdout.split()
+        found = site.kubectl(
+            "get", ",".join(kinds), "--all-namespaces", labelled, "-o", "name"
+        ).stdout.split()
+        roles = site.kubectl("get", "clusterroles,clusterrolebindings", labelled, "-o", "name").stdout.split()
+        return found + roles
+
+    wait_for("all else is gone", lambda: not left(), 60, lambda: str(left()))
     site.install(namespace)
     assert_alive()
 
