@@ -222,6 +222,20 @@ def test_promql_of_page(path: Path, troubled: Site) -> None:
         troubled.prometheus.query(expression)
 
 
+def test_a_credential_that_is_being_deleted_raises_no_alert(troubled: Site) -> None:
+    """It is not ready, and stays for as long as somebody's finalizer holds it."""
+    world, prometheus = troubled.world, troubled.prometheus
+    world.create_credential("held", source="nowhere", finalizers=["example.com/hold"])
+    alert = 'ALERTS{alertname="SesSmtpCredentialNotReady", name="held"}'
+    try:
+        wait_for("its alert", lambda: prometheus.query(alert), 20)
+        world.delete_credential("held")
+        wait_for("the end of it", lambda: not prometheus.query(alert))
+        assert world.credential("held")["metadata"]["deletionTimestamp"]
+    finally:
+        world.api.patch("SesSmtpCredential", "held", {"metadata": {"finalizers": None}}, world.namespace)
+
+
 @pytest.fixture(scope="session")
 def installed(troubled: Site) -> Site:
     """The chart is installed as well. There is no node, so the pods stay Pending."""
