@@ -6,7 +6,6 @@ MAKEFLAGS += --no-print-directory --no-builtin-rules
 
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/ses-smtp-operator
 JOBS ?= $(shell nproc)
-BIN := build/release/bin/ses-smtp
 
 BUILD_PACKAGES := g++ cmake ninja-build ccache libcpprest-dev nlohmann-json3-dev libyaml-cpp-dev libssl-dev \
                   libspdlog-dev libcli11-dev libboost-dev prometheus-cpp-dev
@@ -25,7 +24,7 @@ PYTHON := $(CACHE)/python-$(shell sha256sum tests/cluster/requirements.txt | cut
 .PHONY: help
 help: ## Say what the targets do
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
-	  /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	  /^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: $(if $(filter current,$(CLUSTER)),,cluster-tools) build ## Show the main job on a control plane of its own (KEEP=1 leaves it up, CLUSTER=current uses yours)
@@ -42,14 +41,14 @@ shipped: build-packages shipped-packages test-packages ## Build it as it is ship
 ##@ Develop
 
 # What is shipped is what is tested.
-test test-cluster test-memory: export SESSMTP_BIN := build/shipped/bin/ses-smtp
+test test-cluster test-docs test-memory test-observability: export SESSMTP_BIN := build/shipped/bin/ses-smtp
 
 .PHONY: test
-test: cluster-tools shipped $(PYTHON) ## Run all suites that need no root: unit and contract with sanitizers, cluster
+test: cluster-tools packaging-tools observability-packages shipped $(PYTHON) ## Run all suites that need no root
 	@tools/build shipped contract_transport
 	@tools/build asan-ubsan
 	@tools/build tsan unit_kube unit_operator unit_server
-	@$(PYTHON)/bin/python tools/run-tests unit-asan contract-asan unit-tsan contract-shipped cluster
+	@$(PYTHON)/bin/python tools/run-tests unit-asan contract-asan unit-tsan contract-shipped cluster chart observability docs
 
 .PHONY: test-unit
 test-unit: build-packages test-packages ## Run the unit and the transport contract tests (no cluster)
@@ -60,25 +59,25 @@ test-unit: build-packages test-packages ## Run the unit and the transport contra
 test-cluster: cluster-tools shipped $(PYTHON) ## Run the tests against a real API server
 	@$(PYTHON)/bin/python tools/run-tests cluster
 
-.PHONY: test-image
-test-image: image $(PYTHON) ## Check the container image: what is in it, and that it runs
-	@$(PYTHON)/bin/python tools/run-tests image
-
 .PHONY: test-chart
 test-chart: packaging-tools cluster-tools test-packages $(PYTHON) ## Check the Helm chart and deploy/: rendered objects, schemas, a real install
 	@$(PYTHON)/bin/python tools/run-tests chart
 
 .PHONY: test-docs
-test-docs: packaging-tools cluster-tools build test-packages $(PYTHON) ## Check the documentation: links, examples, flags, values, policies
+test-docs: packaging-tools cluster-tools shipped $(PYTHON) ## Check the documentation: links, examples, flags, values, policies
 	@$(PYTHON)/bin/python tools/run-tests docs
 
 .PHONY: test-observability
-test-observability: packaging-tools cluster-tools build test-packages observability-packages $(PYTHON) ## Check alerts and dashboard with a real Prometheus
+test-observability: packaging-tools cluster-tools shipped observability-packages $(PYTHON) ## Check alerts and dashboard with a real Prometheus
 	@$(PYTHON)/bin/python tools/run-tests observability
 
 .PHONY: e2e
-e2e: image packaging-tools node-tools test-packages $(PYTHON) ## Install the chart on a node of this machine and send mail from pods (needs root)
-	@$(PYTHON)/bin/python tools/run-tests e2e
+e2e: image packaging-tools node-tools test-packages $(PYTHON) ## Check the image, install the chart on a node of this machine, send mail from pods (needs root)
+	@$(PYTHON)/bin/python tools/run-tests image e2e
+
+.PHONY: test-image
+test-image: image test-packages $(PYTHON) ## Check the container image alone: what is in it, and that it runs (needs root)
+	@$(PYTHON)/bin/python tools/run-tests image
 
 .PHONY: test-memory
 test-memory: cluster-tools shipped $(PYTHON) ## Print what 10000 Secrets of others cost in memory
