@@ -297,7 +297,8 @@ void Reflector::report_trouble(const ApiError& error, bool listing) {
       case ApiErrorKind::kNotFound:
         return {"resource is not there, waiting for it", options_.hint_when_missing};
       case ApiErrorKind::kForbidden:
-        return {"not allowed to read, trying again", "grant the rights of deploy/rbac.yaml"};
+        return {"not allowed to read, trying again",
+                "grant the rights of deploy/base/rbac.yaml (Helm: rbac.create, watchNamespaces)"};
       case ApiErrorKind::kUnauthorized:
         return {"the API server does not know us, trying again",
                 "the token or certificate has expired or is from another cluster: renew the kubeconfig"};

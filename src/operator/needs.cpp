@@ -77,9 +77,10 @@ std::optional<Problem> judge_from_metadata(const Observation& o) {
     return lost_to(o.claims.rival, spec.target_name);
   }
   if (o.source.presence == Presence::kForbidden) {
-    return Problem{Reason::kForbidden, "the operator may not list Secrets in namespace " +
-                                           in_quotes(o.credential.meta.namespace_) +
-                                           "; grant it the rights of deploy/rbac.yaml there"};
+    return Problem{
+        Reason::kForbidden,
+        "the operator may not list Secrets in namespace " + in_quotes(o.credential.meta.namespace_) +
+            "; grant it the rights of deploy/base/rbac.yaml there (Helm: rbac.create, watchNamespaces)"};
   }
   if (o.source.presence == Presence::kUnwatched) {
     return source_is_unwatched(spec.source_name, o.source.type);

@@ -432,7 +432,7 @@ TEST(Sync, WithoutTheRightToListSecretsTheCredentialSaysSo) {
   const Turn turn = world.reconcile();
   EXPECT_EQ(world.says(), "Ready=False Forbidden, Reconciling=True Forbidden");
   EXPECT_THAT(turn.reads, IsEmpty());
-  EXPECT_THAT(world.message(), HasSubstr("deploy/rbac.yaml"));
+  EXPECT_THAT(world.message(), HasSubstr("deploy/base/rbac.yaml"));
 }
 
 TEST(Sync, SecretsNobodyHasListedYetAreReadLive) {
