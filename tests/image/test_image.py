@@ -156,7 +156,7 @@ def test_sbom_tells_the_versions_that_the_program_tells_itself(image: Image, sbo
     versions = {package["name"]: package["versionInfo"] for package in sbom["packages"]}
     program = (image.root / "ses-smtp").read_bytes()
     library = next(image.root.glob("lib/*/libc.so.6")).read_bytes()
-    openssl = re.search(rb"OpenSSL (\d+\.\d+\.\d+) ", program)
+    openssl = re.search(rb"\0(3\.\d+\.\d+)\0", program)
     cpprest = re.search(rb"cpprestsdk/(\d+\.\d+\.\d+)\0", program)
     glibc = re.search(rb"Debian GLIBC ([^)]+)\)", library)
     assert openssl and versions["openssl"].startswith(openssl[1].decode() + "-")
