@@ -11,10 +11,10 @@ RUN apt-get update && apt-get upgrade --yes && apt-get install --yes --no-instal
  && make -f package-list/Makefile build-packages shipped-packages
 
 COPY tools/static-libraries tools/static-libraries
-RUN --mount=type=cache,target=/root/.cache tools/static-libraries
+RUN tools/static-libraries
 
 COPY . .
-RUN --mount=type=cache,target=/root/.cache cmake --preset shipped -DSESSMTP_TESTS=OFF \
+RUN cmake --preset shipped -DSESSMTP_TESTS=OFF \
  && cmake --build --preset shipped
 
 ARG SOURCE_DATE_EPOCH=0
