@@ -8,8 +8,9 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/ses-smtp-operator
 JOBS ?= $(shell nproc)
 BIN := build/release/bin/ses-smtp
 
-BUILD_PACKAGES := cmake ninja-build ccache libcpprest-dev nlohmann-json3-dev libyaml-cpp-dev libssl-dev \
+BUILD_PACKAGES := g++ cmake ninja-build ccache libcpprest-dev nlohmann-json3-dev libyaml-cpp-dev libssl-dev \
                   libspdlog-dev libcli11-dev libboost-dev prometheus-cpp-dev
+SHIPPED_PACKAGES := dpkg-dev libcurl4-openssl-dev ca-certificates python3
 CLUSTER_PACKAGES := openssl
 IMAGE_PACKAGES := buildah debootstrap dpkg-dev
 NODE_PACKAGES := containerd runc containernetworking-plugins iproute2 iptables
@@ -33,6 +34,10 @@ demo: $(if $(filter current,$(CLUSTER)),,cluster-tools) build ## Show the main j
 .PHONY: build
 build: build-packages ## Build the program: build/release/bin/ses-smtp
 	@tools/build release
+
+.PHONY: shipped
+shipped: build-packages shipped-packages test-packages ## Build it as it is shipped, all static but glibc: build/shipped/bin/ses-smtp
+	@tools/build shipped ses-smtp
 
 ##@ Develop
 
@@ -110,6 +115,10 @@ clean-cache: ## Remove the Kubernetes programs and Python packages kept for this
 .PHONY: build-packages
 build-packages: ## Install the Debian packages that the build needs
 	@tools/install-packages --for cmake,ninja $(BUILD_PACKAGES)
+
+.PHONY: shipped-packages
+shipped-packages: ## Install the Debian packages that the shipped build needs besides
+	@tools/install-packages $(SHIPPED_PACKAGES)
 
 .PHONY: test-packages
 test-packages: ## Install the Debian packages that the tests need

@@ -27,3 +27,10 @@ elseif(NOT CMAKE_BUILD_TYPE STREQUAL "Debug")
   endif()
   target_link_options(sessmtp_compiler INTERFACE -pie -Wl,-z,relro,-z,now,-z,noexecstack)
 endif()
+
+if(SESSMTP_STATIC)
+  # Functions that nobody calls are dropped, and the symbols.
+  target_compile_options(sessmtp_compiler INTERFACE
+    -ffunction-sections -fdata-sections -ffile-prefix-map=${SESSMTP_STATIC_LIBRARIES}=static-libraries)
+  target_link_options(sessmtp_compiler INTERFACE -static-libstdc++ -static-libgcc -Wl,--gc-sections -Wl,-s)
+endif()
