@@ -2,8 +2,8 @@
 
     python -m pytest tests/cluster
 
-brings a cluster up with tools/local-cluster, installs crds/ and deploy/rbac.yaml, and runs
-build/release/bin/ses-smtp as a user who has exactly the rights of deploy/rbac.yaml.
+brings a cluster up with tools/local-cluster, installs crds/ and deploy/base/rbac.yaml, and runs
+build/release/bin/ses-smtp as a user who has exactly the rights of deploy/base/rbac.yaml.
 
     SESSMTP_TEST_CLUSTER=NAME   use a cluster that is up (no other controller may run there), and leave it up
     SESSMTP_BIN=PATH            another binary, relative to the repository's root

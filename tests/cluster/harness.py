@@ -154,7 +154,7 @@ class Cluster:
 
     def install_rbac(self) -> None:
         """The operator's rights, for the user that the tests run it as."""
-        self.kubectl("apply", "--server-side", "-f", ROOT / "deploy/rbac.yaml")
+        self.kubectl("apply", "--server-side", "-f", ROOT / "deploy/base/rbac.yaml")
         self.grant_all(OPERATOR)
 
     def grant_all(self, user: str) -> None:
@@ -162,7 +162,7 @@ class Cluster:
         self.grant_lease(user)
 
     def grant_lease(self, user: str) -> None:
-        self.api.apply("RoleBinding", binding("Role", MANAGER, user), LEASE_NAMESPACE)
+        self.api.apply("RoleBinding", binding("Role", f"{LEASE}-leader-election", user), LEASE_NAMESPACE)
 
     def revoke_lease(self, user: str) -> None:
         self.api.delete("RoleBinding", user, LEASE_NAMESPACE)

@@ -1,0 +1,116 @@
+"""Values that cannot work are refused before anything is installed, with the name of the value."""
+
+from typing import Any
+
+import pytest
+
+from charts import NAME, Object, nested, refusal, render, schema
+
+BAD = {
+    # value: what it is set to, and what is said of it
+    "replicaCount": ("two", "got string, want integer"),
+    "image.repository": ("ghcr.io/a@sha256:0", "does not match pattern"),
+    "image.tag": ("a tag", "does not match pattern"),
+    "image.digest": ("sha256:short", "does not match pattern"),
+    "image.pullPolicy": ("Sometimes", "'Always', 'IfNotPresent', 'Never'"),
+    "imagePullSecrets": (["registry"], "got string, want object"),
+    "fullnameOverride": ("Mail", "does not match pattern"),
+    "namespaceOverride": ("a.b", "does not match pattern"),
+    "commonLabels": ({"a": True}, "got boolean, want string"),
+    "serviceAccount.annotations": ({"a": 1}, "got number, want string"),
+    "crds.enabled": ("yes", "got string, want boolean"),
+    "watchNamespaces": ("shop", "got string, want array"),
+    "maxConcurrentReconciles": (257, "maximum: got 257, want 256"),
+    "log.level": ("trace", "'debug', 'info', 'warn', 'error'"),
+    "log.format": ("xml", "'json', 'text'"),
+    "leaderElection.leaseDuration": ("15", "does not match pattern"),
+    "extraArgs": (["-v"], "does not match pattern"),
+    "extraEnv": ([{"value": "b"}], "missing property 'name'"),
+    "extraVolumeMounts": ([{"name": "a"}], "missing property 'mountPath'"),
+    "resources": ({"limit": {}}, "additional properties 'limit' not allowed"),
+    "nodeSelector": ({"pool": 1}, "got number, want string"),
+    "topologySpreadConstraints": ([{"maxSkew": 1}], "missing properties"),
+    "hostUsers": ("no", "got string, want"),
+    "strategy.type": ("Fast", "'RollingUpdate', 'Recreate'"),
+    "livenessProbe": ({"httpGet": {}}, "additional properties 'httpGet' not allowed"),
+    "podDisruptionBudget.minAvailable": ("half", "does not match pattern"),
+    "networkPolicy.apiServer.cidrs": (["10.0.0.1"], "does not match pattern"),
+    "networkPolicy.apiServer.ports": ([], "minItems: got 0, want 1"),
+    "metrics.port": (65536, "maximum: got 65,536, want 65,535"),
+    "metrics.serviceMonitor.renderMode": ("always", "'skipIfMissing', 'failIfMissing', 'alwaysRender'"),
+    "metrics.serviceMonitor.interval": ("1d", "does not match pattern"),
+    "metrics.prometheusRule.keyMaxAgeDays": (0, "minimum: got 0, want 1"),
+}
+
+
+@pytest.mark.parametrize("value", BAD)
+def test_bad_value(value: str) -> None:
+    wrong, says = BAD[value]
+    message = refusal(nested({value: wrong}))
+    assert f"at '/{value.replace('.', '/')}" in message
+    assert says in message
+
+
+def maps(node: Object, path: str = "") -> list[str]:
+    """All maps with names of their own."""
+    inner = [maps(below, f"{path}.{name}") for name, below in node.get("properties", {}).items()]
+    return sum(inner, [path.removeprefix(".")] if "properties" in node else [])
+
+
+@pytest.mark.parametrize("path", maps(schema()))
+def test_unknown_value(path: str) -> None:
+    """A value that is spelt wrong would do nothing, and nobody would know."""
+    message = refusal(nested({f"{path}.mispelt".removeprefix("."): 1}))
+    assert "'mispelt' not allowed" in message
+    assert f"at '/{path.replace('.', '/')}'" in message or (path == "" and "at ''" in message)
+
+
+TOGETHER: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
+    "two at work": (
+        {"replicaCount": 2, "leaderElection.enabled": False},
+        ("replicaCount", "leaderElection.enabled"),
+    ),
+    "a lease too short": (
+        {"leaderElection.leaseDuration": "10s"},
+        ("leaderElection.leaseDuration", "10s", "leaderElection.renewDeadline"),
+    ),
+    "a lease too short in other units": (
+        {"leaderElection.leaseDuration": "1m", "leaderElection.renewDeadline": "0.5m40000ms"},
+        ("leaderElection.leaseDuration", "1m", "0.5m40000ms"),
+    ),
+    "no time to try again": (
+        {"leaderElection.retryPeriod": "9s"},
+        ("leaderElection.renewDeadline", "1.2 times leaderElection.retryPeriod", "9s"),
+    ),
+    "a flag that a value sets": ({"extraArgs": ["--log-level=debug"]}, ("extraArgs", "--log-level")),
+    "two limits for disruptions": (
+        {"podDisruptionBudget.minAvailable": 1, "podDisruptionBudget.maxUnavailable": 1},
+        ("podDisruptionBudget", "minAvailable", "maxUnavailable"),
+    ),
+    "metrics on the port of health": ({"metrics.port": 8081}, ("metrics.port", "8081")),
+    "a ServiceMonitor without a Service": (
+        {"metrics.serviceMonitor.enabled": True, "metrics.service.enabled": False},
+        ("metrics.serviceMonitor.enabled", "metrics.service.enabled"),
+    ),
+    "a scrape longer than its interval": (
+        {"metrics.serviceMonitor.enabled": True, "metrics.serviceMonitor.interval": "10s"},
+        ("metrics.serviceMonitor.scrapeTimeout", "30s", "metrics.serviceMonitor.interval", "10s"),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", TOGETHER)
+def test_values_that_do_not_go_together(case: str) -> None:
+    values, says = TOGETHER[case]
+    message = refusal(nested(values))
+    assert "execution error" in message, "by a template"
+    for part in says:
+        assert part in message
+
+
+def test_times_that_are_just_right() -> None:
+    render({"leaderElection": {"leaseDuration": "1m1ms", "renewDeadline": "1m", "retryPeriod": "49s"}})
+
+
+def test_values_as_a_parent_chart_hands_them_down() -> None:
+    render({"global": {"imageRegistry": "x"}, "enabled": True}, NAME)
