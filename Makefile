@@ -16,7 +16,7 @@ IMAGE_PACKAGES := buildah debootstrap dpkg-dev
 NODE_PACKAGES := containerd runc containernetworking-plugins iproute2 iptables
 OBSERVABILITY_PACKAGES := prometheus
 TEST_PACKAGES := libgtest-dev libgmock-dev python3-venv
-LINT_PACKAGES := clang-19 clang-tidy-19 clang-format-19 shellcheck yamllint python3-venv
+LINT_PACKAGES := clang-19 clang-format-19 shellcheck yamllint python3-venv
 
 PYTHON := $(CACHE)/python-$(shell sha256sum tests/cluster/requirements.txt | cut -c1-12)
 
@@ -126,7 +126,7 @@ test-packages: ## Install the Debian packages that the tests need
 
 .PHONY: lint-packages
 lint-packages: ## Install the Debian packages that the checks need
-	@tools/install-packages --for clang-tidy-19,clang-format-19,shellcheck,yamllint $(LINT_PACKAGES)
+	@tools/install-packages --for clang++-19,clang-format-19,shellcheck,yamllint $(LINT_PACKAGES)
 
 .PHONY: image-packages
 image-packages: ## Install the Debian packages that the image build needs

@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/secret_bytes.h"
 #include "base/text.h"
+#include "cli/derive_compare.h"
 #include "cli/derive_output.h"
 #include "cli/secret_input.h"
 #include "ses/iam_key.h"
@@ -136,6 +137,11 @@ Outcome<void> check_options(const DeriveOptions& options) {
     return usage("--signature-version V2 goes with -o text only",
                  "SES retired these passwords, a configuration made of one cannot work",
                  "leave one of them out");
+  }
+  if (!options.compare_files.empty() &&
+      (options.output != DeriveOutput::kText || options.signature_version == SignatureVersion::kV2)) {
+    return usage("--compare-file goes with neither -o nor --signature-version",
+                 "it says whether a password is the right one, and prints none", "leave them out");
   }
   if (auto checked = check_secret_name(options); !checked) {
     return checked;
@@ -320,6 +326,31 @@ Outcome<CheckedKey> check_key(const SecretBytes& id, const GivenSecret& secret, 
   return key;
 }
 
+// --- passwords at hand ---
+
+Outcome<void> compare(const DeriveOptions& options, const SecretBytes& secret_access_key,
+                      const std::string& region, const DeriveIo& io) {
+  for (const std::string& file : options.compare_files) {
+    Result<std::string> content = read_file(file, kMaxSecretInput);
+    if (!content) {
+      return failed("the password in " + file + " cannot be read", content.error().message,
+                    "--compare-file takes a file that holds an SMTP password");
+    }
+    const SecretBytes given(*content);
+    wipe(content->data(), content->size());
+    const Result<std::string> wrong = what_is_wrong_with(given, secret_access_key, region);
+    if (!wrong) {
+      return failed(wrong.error().message, "", "check the installation of OpenSSL");
+    }
+    if (!wrong->empty()) {
+      return failed(file + " does not hold the SMTP password of this key in " + region, *wrong,
+                    "derive it without --compare-file, or let a SesSmtpCredential keep it right");
+    }
+    io.out << file << " holds the SMTP password of this key in " << region << '\n';
+  }
+  return {};
+}
+
 // --- the result ---
 
 std::unexpected<Problem> id_is_missing() {
@@ -381,6 +412,9 @@ Outcome<Credential> derive(const DeriveOptions& options, const DeriveIo& io) {
   if (!password) {
     return failed(password.error().message, "", "check the installation of OpenSSL");
   }
+  if (auto same = compare(options, key->secret_access_key, credential.region, io); !same) {
+    return std::unexpected(std::move(same).error());
+  }
   credential.username = std::move(key->access_key_id);
   credential.password = std::move(*password);
   if (!password_only) {
@@ -422,6 +456,11 @@ CLI::App* add_derive(CLI::App& app, DeriveOptions& options) {
   command->add_option("--access-key-id", options.access_key_id, "SMTP user name, for every output but text");
   command->add_option("--secret-access-key-file", options.secret_access_key_file,
                       "File that holds the secret access key");
+  command
+      ->add_option("--compare-file", options.compare_files,
+                   "Say whether the password in this file is the right one, and if not, what it is; may be "
+                   "repeated")
+      ->allow_extra_args(false);
   static const std::map<std::string, DeriveOutput> outputs = {
       {"text", DeriveOutput::kText}, {"json", DeriveOutput::kJson}, {"yaml", DeriveOutput::kYaml},
       {"env", DeriveOutput::kEnv},   {"url", DeriveOutput::kUrl},   {"secret", DeriveOutput::kSecret}};
@@ -465,7 +504,9 @@ ExitCode run_derive(const DeriveOptions& options, const DeriveIo& io) {
     io.err << "  fix: " << problem.fix << '\n';
     return problem.exit_code;
   }
-  print(*credential, options, io.out);
+  if (options.compare_files.empty()) {
+    print(*credential, options, io.out);
+  }
   io.out.flush();
   if (!io.out) {
     io.err << "error: the result could not be written to standard output\n";

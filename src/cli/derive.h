@@ -28,6 +28,7 @@ struct DeriveOptions {
   std::string region;  // empty: AWS_REGION, then AWS_DEFAULT_REGION
   std::string access_key_id;
   std::string secret_access_key_file;
+  std::vector<std::string> compare_files;  // hold passwords to be judged; nothing is printed of them
   DeriveOutput output = DeriveOutput::kText;
   SignatureVersion signature_version = SignatureVersion::kV4;
   ses::EndpointOverrides endpoint;

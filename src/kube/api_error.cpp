@@ -42,7 +42,7 @@ ApiErrorKind kind_of(int status) {
 std::string name_or_empty(std::string text) {
   const auto in_a_name = [](char c) {
     return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-           std::string_view("._-[]").find(c) != std::string_view::npos;
+           std::string_view("._-[]").contains(c);
   };
   return text.size() <= kMaxName && std::ranges::all_of(text, in_a_name) ? std::move(text) : std::string();
 }

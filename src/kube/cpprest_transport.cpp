@@ -246,9 +246,7 @@ class CpprestTransport final : public Transport {
 
   // The stage is what the library's constant texts say reliably; the reason is ours where we have one.
   [[nodiscard]] std::unexpected<TransportError> explain(const Call::Failure& failure, Instant begin) const {
-    const auto stage = [&failure](std::string_view text) {
-      return failure.text.find(text) != std::string::npos;
-    };
+    const auto stage = [&failure](std::string_view text) { return failure.text.contains(text); };
     if (failure.ours) {
       return error(TransportFailure::kNoCredentials, failure.text);
     }

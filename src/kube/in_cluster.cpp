@@ -20,7 +20,7 @@ Result<ClusterConfig> load_in_cluster_config(const fs::path& directory) {
   ClusterConfig config;
   config.origin = "the pod's service account";
   // The HTTP library cannot connect to an IPv6 literal; the certificate always holds this name as well.
-  const bool v6 = std::string_view(host).find(':') != std::string_view::npos;
+  const bool v6 = std::string_view(host).contains(':');
   config.server = std::string("https://") + (v6 ? "kubernetes.default.svc" : host) + ":" + port;
   config.token_file = directory / "token";
   config.certificate_authority.file = directory / "ca.crt";

@@ -70,7 +70,7 @@ Result<void> read_exec(const KubeconfigEntry& user, KubeconfigEntry cluster, Clu
     if (variable.error()) {
       return std::unexpected(*variable.error());
     }
-    if (name.empty() || name.find('=') != std::string::npos) {
+    if (name.empty() || name.contains('=')) {
       return std::unexpected(entry.wrong("an item of env has no usable name"));
     }
   }
@@ -93,7 +93,7 @@ Result<void> read_exec(const KubeconfigEntry& user, KubeconfigEntry cluster, Clu
   if (mode != "Never" && mode != "IfAvailable" && !optional) {
     return std::unexpected(entry.wrong("interactiveMode must be Never or IfAvailable"));
   }
-  if (exec.command.find('/') != std::string::npos) {
+  if (exec.command.contains('/')) {
     exec.command = entry.path("command");  // else it is looked for in PATH
   }
   std::erase_if(exec.install_hint, [](char c) { return static_cast<unsigned char>(c) < ' ' && c != '\n'; });
@@ -156,7 +156,7 @@ Result<void> read_user(KubeconfigEntry user, const KubeconfigEntry& cluster, Clu
   if (basic && token) {
     return std::unexpected(user.wrong("a token and username with password exclude each other"));
   }
-  if (basic && config.username.find(':') != std::string::npos) {
+  if (basic && config.username.contains(':')) {
     return std::unexpected(user.wrong("username must not hold a colon"));  // RFC 7617
   }
   // A plugin is not asked when there is a credential: client-go:plugin/pkg/client/auth/exec/exec.go.

@@ -292,7 +292,7 @@ void Reflector::report_trouble(const ApiError& error, bool listing) {
     return;
   }
   last = std::move(trouble);
-  const auto [what, hint] = [&]() -> std::pair<const char*, std::string> {
+  const auto [what, hint] = [&] -> std::pair<const char*, std::string> {
     switch (error.kind) {
       case ApiErrorKind::kNotFound:
         return {"resource is not there, waiting for it", options_.hint_when_missing};

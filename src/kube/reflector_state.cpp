@@ -40,7 +40,7 @@ ReflectorState retry(ReflectorState state, ReflectorAction action, const ApiErro
 bool version_is_useless(const ApiError& error) {
   return error.kind == ApiErrorKind::kGone || error.reason == "Expired" ||
          std::ranges::find(error.causes, "ResourceVersionTooLarge") != error.causes.end() ||
-         error.message.find("required revision is a future revision") != std::string::npos;
+         error.message.contains("required revision is a future revision");
 }
 
 // A quorum list. At once the first time: an expired version is nobody's fault.

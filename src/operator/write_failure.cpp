@@ -13,7 +13,7 @@ bool contains(const std::vector<std::string>& list, std::string_view value) {
 }
 
 bool says(const kube::ApiError& error, std::string_view words) {
-  return error.message.find(words) != std::string::npos;
+  return error.message.contains(words);
 }
 
 WriteVerdict report(Reason reason) {

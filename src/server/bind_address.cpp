@@ -51,7 +51,7 @@ Result<std::optional<BindAddress>> parse_bind_address(std::string_view text) {
 }
 
 std::string to_string(const BindAddress& address) {
-  const bool v6 = address.host.find(':') != std::string::npos;
+  const bool v6 = address.host.contains(':');
   return (v6 ? '[' + address.host + ']' : address.host) + ':' + std::to_string(address.port);
 }
 

@@ -61,8 +61,7 @@ int try_listen(int family, const BindAddress& address, Listener& listener) {
 Result<Listener> listen_on(const BindAddress& address) {
   const bool everywhere = address.host.empty();
   Listener listener;
-  int error = try_listen(everywhere || address.host.find(':') != std::string::npos ? AF_INET6 : AF_INET,
-                         address, listener);
+  int error = try_listen(everywhere || address.host.contains(':') ? AF_INET6 : AF_INET, address, listener);
   if (everywhere && (error == EAFNOSUPPORT || error == EADDRNOTAVAIL)) {
     error = try_listen(AF_INET, address, listener);  // a host without IPv6
   }

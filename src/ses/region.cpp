@@ -66,6 +66,10 @@ bool is_known_smtp_region(std::string_view region) {
   return std::ranges::binary_search(kKnownSmtpRegions, region);
 }
 
+std::span<const std::string_view> known_smtp_regions() {
+  return kKnownSmtpRegions;
+}
+
 bool has_default_endpoint(std::string_view region) {
   constexpr std::array<std::string_view, 4> kOtherPartitions = {"cn-", "eusc-", "us-iso", "eu-iso"};
   return has_region_syntax(region) &&

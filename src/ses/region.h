@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -15,6 +16,9 @@ inline constexpr std::string_view kKnownRegionsAsOf = "2026-11";
 
 // In our dated list. Grounds for a warning, never for a refusal: AWS publishes no complete list.
 [[nodiscard]] bool is_known_smtp_region(std::string_view region);
+
+// That list, sorted.
+[[nodiscard]] std::span<const std::string_view> known_smtp_regions();
 
 // False in the partitions cn-, eusc-, us-iso* and eu-iso*, where no public SMTP host name is known, and for
 // text that has not a region's syntax.

@@ -26,7 +26,7 @@ def module_version(folder: str, module: str) -> str:
 
 @dataclass(frozen=True)
 class Program:
-    """A program of a pinned module. Another one is a `tool` line in its go.mod and a row in one of the lists below."""
+    """A program of a pinned module. Another one is a `tool` line in its go.mod and a row in a list below."""
 
     name: str
     package: str

@@ -428,6 +428,29 @@ TEST(Derive, PartitionWithoutAPublicEndpointNeedsAHostForTheSetButNotForThePassw
   EXPECT_EQ(run({"--region", "cn-north-1"}).exit_code, 0);
 }
 
+TEST(Derive, CompareFileJudgesPasswordsAndPrintsNone) {
+  const TemporaryFile right(kPassword);
+  const TemporaryFile other("BMPPgbAHoFVbze1Ud0oA5uNdXRwUXUZ+qOwphGJbl/cS");  // us-east-2
+  const Ran same =
+      run({"--region", "us-east-1", "--compare-file", right.path(), "--compare-file", right.path()});
+  EXPECT_EQ(same.exit_code, 0);
+  const std::string line = right.path() + " holds the SMTP password of this key in us-east-1\n";
+  EXPECT_EQ(same.out, line + line);
+
+  const Ran differs =
+      run({"--region", "us-east-1", "--compare-file", right.path(), "--compare-file", other.path()});
+  EXPECT_EQ(differs.exit_code, kFailed);
+  EXPECT_THAT(differs.err, AllOf(HasSubstr(other.path() + " does not hold"), HasSubstr("in us-east-2")));
+  EXPECT_THAT(differs.out + differs.err, Not(HasSubstr(kPassword)));
+}
+
+TEST(Derive, CompareFileThatCannotBeReadIsAFailure) {
+  const Ran ran = run({"--region", "us-east-1", "--compare-file", "/nonexistent/password"});
+  EXPECT_EQ(ran.exit_code, kFailed);
+  EXPECT_THAT(ran.err, HasSubstr("/nonexistent/password"));
+  expect_refused(run_output("json", {"--compare-file", "/dev/null"}), kUsage, "--compare-file");
+}
+
 TEST(Derive, FailsWhenTheResultCannotBeWritten) {
   std::ofstream full("/dev/full");
   std::ostringstream err;

@@ -220,7 +220,7 @@ TEST_F(ControllerTest, WithoutTheLeaseNothingIsWrittenAndWithItWhatWasMissedIs) 
   process.connection.forget_calls();
   rotate(kKey);
   server.use([](World& world) { world.credential("later"); });
-  ASSERT_TRUE(eventually([&] { return process.controller.metrics().find("\"later\"") != std::string::npos; }))
+  ASSERT_TRUE(eventually([&] { return process.controller.metrics().contains("\"later\""); }))
       << "the watches go on";
   EXPECT_TRUE(process.controller.readiness().ok);
   EXPECT_FALSE(process.connection.called("PATCH"));
@@ -285,8 +285,7 @@ TEST_F(ControllerTest, AWorkerThatHangsIsNotAlive) {
   EXPECT_THAT(process.controller.liveness().text, HasSubstr("[-]workers: one key has been worked on for"));
   gate.open();
   EXPECT_TRUE(all_hold(kKey));
-  EXPECT_TRUE(eventually(
-      [&] { return process.controller.liveness().text.find("[+]workers ok") != std::string::npos; }));
+  EXPECT_TRUE(eventually([&] { return process.controller.liveness().text.contains("[+]workers ok"); }));
 }
 
 TEST_F(ControllerTest, AnOutdatedCrdIsNotReadyAndNothingIsWritten) {
@@ -296,8 +295,7 @@ TEST_F(ControllerTest, AnOutdatedCrdIsNotReadyAndNothingIsWritten) {
   process.start();
   ASSERT_TRUE(eventually([&] {
     const std::string text = process.controller.readiness().text;
-    return text.find("lacks spec.region") != std::string::npos &&
-           text.find("[+]lists ok") != std::string::npos;
+    return text.contains("lacks spec.region") && text.contains("[+]lists ok");
   }));
   EXPECT_FALSE(process.controller.readiness().ok);
   EXPECT_TRUE(process.controller.liveness().ok);

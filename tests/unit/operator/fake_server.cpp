@@ -55,7 +55,7 @@ std::string parameter(const Request& request, const std::string& name) {
 
 bool metadata_only(const Request& request) {
   return std::ranges::any_of(request.headers, [](const auto& header) {
-    return header.first == "Accept" && header.second.find("as=PartialObjectMetadata") != std::string::npos;
+    return header.first == "Accept" && header.second.contains("as=PartialObjectMetadata");
   });
 }
 
@@ -89,12 +89,12 @@ std::string call_of(const Request& request) {
 
 // Of one namespace, or of all.
 bool contains(const std::string& collection, const std::string& path) {
-  if (collection.find("/namespaces/") != std::string::npos) {
+  if (collection.contains("/namespaces/")) {
     return path.starts_with(collection + '/');
   }
   const auto plural = collection.rfind('/');
   return path.starts_with(collection.substr(0, plural) + "/namespaces/") &&
-         path.find(collection.substr(plural) + '/') != std::string::npos;
+         path.contains(collection.substr(plural) + '/');
 }
 
 // "type!=a,type!=b", "metadata.name=x"

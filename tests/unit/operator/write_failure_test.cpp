@@ -125,7 +125,7 @@ TEST(WriteFailure, IsDescribedByCodeReasonAndFieldsOnly) {
     const std::string text = describe_write_failure(judge_write_failure(error).reason, "mail", error);
     EXPECT_THAT(text, AllOf(HasSubstr("writing Secret \"mail\": HTTP " + std::to_string(answer.code)),
                             Not(HasSubstr(kQuoted)), Not(HasSubstr("denied request"))));
-    if (error.message.find(' ') != std::string::npos) {
+    if (error.message.contains(' ')) {
       EXPECT_THAT(text, Not(HasSubstr(error.message))) << answer.what;
     }
     for (const std::string& field : error.fields) {

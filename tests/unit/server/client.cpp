@@ -67,7 +67,7 @@ std::string Client::rest() {
 
 std::string Client::answer(bool has_body) {
   constexpr std::string_view kLength = "Content-Length: ";
-  while (received_.find("\r\n\r\n") == std::string::npos) {
+  while (!received_.contains("\r\n\r\n")) {
     if (!receive()) {
       return std::exchange(received_, {});
     }
