@@ -1,12 +1,13 @@
-"""Amazon SES as its SMTP clients see it: TLS or nothing, logins that are derived from access keys, and the replies
-of its developer guide. Mails go nowhere.
+"""Amazon SES as its SMTP clients see it: TLS or nothing, logins that are derived from access keys, and the
+replies of its developer guide. Mails go nowhere.
 
-    python3 -m fake_ses --host email-smtp.eu-west-1.amazonaws.com --keys keys.json \
-        --certificate server.crt --key server.key [--record mails.jsonl] [--starttls-port 587 …] [--tls-port 465 …]
+    python3 -m fake_ses --host email-smtp.eu-west-1.amazonaws.com --keys keys.json \\
+        --certificate server.crt --key server.key [--record mails.jsonl] \\
+        [--starttls-port 587 …] [--tls-port 465 …]
 
---keys is a file of access key ids and their secret access keys, {"AKIA…": "…"}, read again for each login; a key that
-is no longer in there has been revoked. The region follows from the host, whose part this plays. Passwords are
-worked out here, by Python's hmac. A port of 0 is one that is free.
+--keys is a file of access key ids and their secret access keys, {"AKIA…": "…"}, read again for each login; a
+key that is no longer in there has been revoked. The region follows from the host, whose part this plays.
+Passwords are worked out here, by Python's hmac. A port of 0 is one that is free.
 
 It writes JSON lines, to standard output unless --record says where, and never a password:
     {"listening": {"starttls": [PORT, …], "tls": [PORT, …]}}      (always to standard output, too)
@@ -85,7 +86,9 @@ class Connection(SMTP):
                 loop=loop,
             )
 
-    def log_in(self, _: SMTP, session: Session, envelope: Envelope, mechanism: str, data: object) -> AuthResult:
+    def log_in(
+        self, _: SMTP, session: Session, envelope: Envelope, mechanism: str, data: object
+    ) -> AuthResult:
         assert isinstance(data, LoginPassword)
         user = data.login.decode(errors="replace")
         expected = self.ses.password_of(user)
@@ -110,7 +113,9 @@ class Connection(SMTP):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--host", required=True)
     parser.add_argument("--keys", required=True, type=Path)
     parser.add_argument("--certificate", required=True, type=Path)

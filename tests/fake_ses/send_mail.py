@@ -1,10 +1,10 @@
-"""Sends a mail every half a second with the login that is mounted at that time, as an application would that wants to
-follow a rotation: it reads the files anew for each mail.
+"""Sends a mail every half a second with the login that is mounted at that time, as an application would that
+wants to follow a rotation: it reads the files anew for each mail.
 
     send_mail.py FOLDER CA_FILE
 
-FOLDER is the mounted target: username, password, host, port, url. The server's certificate has to be of an authority
-in CA_FILE and for the host's name. Writes JSON lines: {"sent": USER} or {"failed": REASON}.
+FOLDER is the mounted target: username, password, host, port, url. The server's certificate has to be of an
+authority in CA_FILE and for the host's name. Writes JSON lines: {"sent": USER} or {"failed": REASON}.
 """
 
 import json
