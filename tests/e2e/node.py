@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from harness import REGION, ROOT, Cluster, World, wait_for
+from harness import REGION, ROOT, Cluster, World, unique, wait_for
 from local_cluster.credentials import certificate
 from local_cluster.node import inside
 
@@ -208,17 +208,17 @@ class LogKeeper:
 class Mail:
     """A fake SES in a pod, behind a Service with the ports of the real one."""
 
-    NAMESPACE, POD = "fake-ses", "fake-ses"
+    POD = "fake-ses"
 
     def __init__(self, node: Node, pki: Path):
-        self.node = node
+        self.node, self.namespace = node, unique("mail")
         certificate(pki, "ca", "Mail test CA", ca=True)
         certificate(pki, "server", HOST, hosts=f"DNS:{HOST}")
         self.ca = (pki / "ca.crt").read_text()
         files = {name: (pki / f"server.{name}").read_text() for name in ("crt", "key")}
-        node.namespace(self.NAMESPACE)
-        node.api.apply("Secret", {"metadata": {"name": "tls"}, "stringData": files}, self.NAMESPACE)
-        self.config_map(self.NAMESPACE)
+        node.namespace(self.namespace)
+        node.api.apply("Secret", {"metadata": {"name": "tls"}, "stringData": files}, self.namespace)
+        self.config_map(self.namespace)
         command = "--host=" + HOST, "--keys=/keys/keys.json", "--certificate=/tls/crt", "--key=/tls/key"
         ports = "--address=0.0.0.0", "--starttls-port=2587", "--tls-port=2465"
         pod = python_pod(
@@ -231,7 +231,7 @@ class Mail:
             },
             readinessProbe={"tcpSocket": {"port": 2587}, "periodSeconds": 1},
         )
-        node.api.create("Pod", pod, self.NAMESPACE)
+        node.api.create("Pod", pod, self.namespace)
         service = {
             "metadata": {"name": "smtp"},
             "spec": {
@@ -242,10 +242,10 @@ class Mail:
                 ],
             },
         }
-        self.ip = node.api.create("Service", service, self.NAMESPACE)["spec"]["clusterIP"]
+        self.ip = node.api.create("Service", service, self.namespace)["spec"]["clusterIP"]
         node.kubectl(
             "wait",
-            f"--namespace={self.NAMESPACE}",
+            f"--namespace={self.namespace}",
             f"pod/{self.POD}",
             "--for=condition=Ready",
             "--timeout=50s",
@@ -267,7 +267,7 @@ class Mail:
         self.node.kubectl(
             "exec",
             "--stdin",
-            f"--namespace={self.NAMESPACE}",
+            f"--namespace={self.namespace}",
             self.POD,
             "--",
             "python3",
@@ -278,7 +278,7 @@ class Mail:
 
     def log(self, what: str) -> list[Object]:
         """The mails that were accepted, or the logins that were refused."""
-        return [line[what] for line in self.node.pod_log(self.POD, self.NAMESPACE) if what in line]
+        return [line[what] for line in self.node.pod_log(self.POD, self.namespace) if what in line]
 
     def start_client(self, world: World, target: str) -> Object:
         """A pod that mounts the target and sends mail all the time."""

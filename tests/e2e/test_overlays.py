@@ -55,4 +55,4 @@ def test_namespaced_overlay_has_no_right_elsewhere(node: Node, applied: str, wor
             served.delete_credential(one["metadata"]["name"])
         for one in node.api.list("Secret", "default"):
             served.delete_secret(one["metadata"]["name"])
-    assert "status" not in world.credential() and world.secret() is None
+    assert world.conditions() == {} and world.secret() is None
