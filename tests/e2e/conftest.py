@@ -44,18 +44,14 @@ def mail(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Mail:
 @pytest.fixture(scope="module")
 def operator(node: Node) -> Iterator[Node]:
     """The chart as it is, with two replicas, for the tests of one file."""
-    node.helm(
-        "install",
-        NAME,
-        CHART,
-        f"--namespace={NAMESPACE}",
-        "--set=replicaCount=2",
-        "--set=networkPolicy.enabled=true",
-    )
-    node.wait_operator(2)
-    node.leader()
-    yield node
-    node.helm("uninstall", NAME, f"--namespace={NAMESPACE}", "--wait", "--timeout=60s", "--ignore-not-found")
+    here = f"--namespace={NAMESPACE}", "--timeout=60s"
+    try:
+        node.helm("install", NAME, CHART, *here, "--set=replicaCount=2", "--set=networkPolicy.enabled=true")
+        node.wait_operator(2)
+        node.leader()
+        yield node
+    finally:
+        node.helm("uninstall", NAME, *here, "--wait", "--ignore-not-found")
 
 
 @pytest.fixture

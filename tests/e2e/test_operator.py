@@ -193,10 +193,12 @@ def port(number: int | str, protocol: str = "TCP") -> Mapping[str, int | str]:
 
 def test_helm_test_passes(operator: Node) -> None:
     operator.helm("test", NAME, f"--namespace={NAMESPACE}", "--timeout=60s")
-    left = operator.kubectl(
-        "get", "pods,secrets,sesc", f"--namespace={NAMESPACE}", "--output=name"
-    ).stdout.split()
-    assert [name for name in left if name.endswith("-test") or name.endswith("-test-iam")] == []
+
+    def left() -> list[str]:
+        found = operator.kubectl("get", "pods,secrets,sesc", f"--namespace={NAMESPACE}", "--output=name")
+        return [name for name in found.stdout.split() if name.endswith(("-test", "-test-iam"))]
+
+    wait_for("nothing is left of it", lambda: not left(), 30, lambda: str(left()))
 
 
 def test_pod_ends_in_peace(operator: Node) -> None:
