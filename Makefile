@@ -12,7 +12,7 @@ BUILD_PACKAGES := g++ cmake ninja-build ccache libcpprest-dev nlohmann-json3-dev
 SHIPPED_PACKAGES := dpkg-dev libcurl4-openssl-dev ca-certificates python3
 CLUSTER_PACKAGES := openssl
 IMAGE_PACKAGES := buildah debootstrap dpkg-dev
-NODE_PACKAGES := containerd runc containernetworking-plugins iproute2 iptables
+NODE_PACKAGES := buildah gcc libc6-dev containerd runc containernetworking-plugins iproute2 iptables
 OBSERVABILITY_PACKAGES := prometheus
 TEST_PACKAGES := libgtest-dev libgmock-dev python3-venv
 LINT_PACKAGES := clang-19 clang-format-19 shellcheck yamllint python3-venv
@@ -71,8 +71,10 @@ test-docs: packaging-tools cluster-tools shipped $(PYTHON) ## Check the document
 test-observability: packaging-tools cluster-tools shipped observability-packages $(PYTHON) ## Check alerts and dashboard with a real Prometheus
 	@$(PYTHON)/bin/python tools/run-tests observability
 
-.PHONY: e2e
-e2e: image packaging-tools node-tools test-packages $(PYTHON) ## Check the image, install the chart on a node of this machine, send mail from pods (needs root)
+.PHONY: e2e needs-root
+needs-root:
+	@[[ $$EUID == 0 ]] || { echo "this needs root: it runs containers, in namespaces of its own" >&2; exit 1; }
+e2e: needs-root image packaging-tools node-tools test-packages $(PYTHON) ## Check the image, install the chart on a node of this machine, send mail from pods (needs root)
 	@$(PYTHON)/bin/python tools/run-tests image e2e
 
 .PHONY: test-image
@@ -153,7 +155,7 @@ packaging-tools: ## Build helm, helm-docs and kubeconform (once per machine)
 
 .PHONY: node-tools
 node-tools: cluster-tools ## Build and install what a cluster with a node needs (once per machine)
-	@tools/install-packages --for containerd,runc,ip,iptables $(NODE_PACKAGES)
+	@tools/install-packages --for buildah,gcc,containerd,runc,ip,iptables $(NODE_PACKAGES)
 	@tools/program kube-scheduler kubelet kube-proxy >/dev/null
 
 .PHONY: cluster-tools

@@ -102,9 +102,9 @@ class Cluster:
         self.api = Api(self.kubeconfig)
 
     @staticmethod
-    def up(name: str) -> "Cluster":
+    def up(name: str, *flags: str) -> "Cluster":
         """It ends by itself when this process does."""
-        subprocess.run([LOCAL_CLUSTER, "up", name, "--owner-pid", str(os.getpid())], check=True)
+        subprocess.run([LOCAL_CLUSTER, "up", name, "--owner-pid", str(os.getpid()), *flags], check=True)
         return Cluster(name)
 
     def down(self) -> None:

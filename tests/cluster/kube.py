@@ -19,6 +19,7 @@ KINDS = {
     "Pod": ("/api/v1", "pods"),
     "ResourceQuota": ("/api/v1", "resourcequotas"),
     "Secret": ("/api/v1", "secrets"),
+    "Service": ("/api/v1", "services"),
     "ServiceAccount": ("/api/v1", "serviceaccounts"),
     "ClusterRole": (RBAC, "clusterroles"),
     "ClusterRoleBinding": (RBAC, "clusterrolebindings"),

@@ -8,6 +8,7 @@ import signal
 from pathlib import Path
 
 from . import CLUSTERS, Failure
+from .cgroups import remove_cgroup
 from .processes import alive, end
 
 STARTING, READY, FAILED, DEAD = "starting", "ready", "failed", "dead"
@@ -52,6 +53,8 @@ def take_down(name: str) -> bool:
     ):  # they went with the supervisor, or are about to
         if not end(process, signal.SIGKILL, 10):
             raise Failure(f"process {process['pid']} of cluster {name} does not end")
+    if "cgroup" in state:
+        remove_cgroup(state["cgroup"])
     if (left := read_state(name)) and left["supervisor"] == state[
         "supervisor"
     ]:  # else a new one of that name

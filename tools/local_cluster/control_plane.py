@@ -11,7 +11,7 @@ from . import HOST
 from .credentials import certificate, kubeconfig
 
 SERVICE_RANGE, SERVICE_IP = "10.96.0.0/16", "10.96.0.1"
-CONTROLLERS = (  # what an operator's tests rest on; those that make pods run want a node first
+CONTROLLERS = (  # what an operator's tests rest on; those that make pods run want a node
     "serviceaccount-controller",
     "serviceaccount-token-controller",
     "root-ca-certificate-publisher-controller",
@@ -28,6 +28,32 @@ class Component:
     name: str
     command: list[str]
     ready: Callable[[], bool]
+    inside: bool = False  # it sees a node's mounts instead of the machine's
+    descriptors: tuple[int, ...] = ()  # it inherits these
+
+
+@dataclass(frozen=True)
+class Asker:
+    """Asks an HTTP server on this machine."""
+
+    port: int
+    tls: ssl.SSLContext | None = None
+
+    def get(self, path: str) -> bytes | None:
+        """The answer's body; None unless it is a 200."""
+        connection = (
+            http.client.HTTPSConnection(HOST, self.port, timeout=5, context=self.tls)
+            if self.tls
+            else http.client.HTTPConnection(HOST, self.port, timeout=5)
+        )
+        try:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            return response.read() if response.status == 200 else None
+        except (OSError, http.client.HTTPException):
+            return None
+        finally:
+            connection.close()
 
 
 def write_files(folder: Path, name: str, server: str) -> None:
@@ -57,11 +83,34 @@ def write_files(folder: Path, name: str, server: str) -> None:
     )
 
 
-def components(folder: Path, programs: dict[str, str], etcd_port: int, server_port: int) -> list[Component]:
-    """In the order of their start. A scheduler, or what a node needs, would join this list."""
-    pki, etcd_url = folder / "pki", f"http://{HOST}:{etcd_port}"
+def as_admin(folder: Path, server_port: int) -> Asker:
+    pki = folder / "pki"
     tls = ssl.create_default_context(cafile=pki / "ca.crt")
     tls.load_cert_chain(pki / "admin.crt", pki / "admin.key")
+    return Asker(server_port, tls)
+
+
+def components(
+    folder: Path, programs: dict[str, str], etcd_port: int, api: Asker, node_address: str = ""
+) -> list[Component]:
+    """In the order of their start."""
+    pki, etcd_url = folder / "pki", f"http://{HOST}:{etcd_port}"
+    if node_address:
+        where = [
+            "--bind-address=0.0.0.0",  # of a network namespace without a way out
+            f"--advertise-address={node_address}",
+            "--kubelet-preferred-address-types=InternalIP",
+            f"--kubelet-certificate-authority={pki}/ca.crt",
+            f"--kubelet-client-certificate={pki}/apiserver-to-kubelet.crt",
+            f"--kubelet-client-key={pki}/apiserver-to-kubelet.key",
+            "--allow-privileged",
+        ]
+    else:
+        where = [
+            f"--bind-address={HOST}",
+            f"--advertise-address={HOST}",
+            "--endpoint-reconciler-type=none",  # a loopback address may not stand in an Endpoints object
+        ]
     return [
         Component(
             "etcd",
@@ -73,17 +122,15 @@ def components(folder: Path, programs: dict[str, str], etcd_port: int, server_po
                 f"--listen-peer-urls=http://{HOST}:0",
                 "--unsafe-no-fsync",  # the data goes with the cluster: it need not outlive a power cut
             ],
-            lambda: answers(etcd_port, "/health"),
+            lambda: Asker(etcd_port).get("/health") is not None,
         ),
         Component(
             "kube-apiserver",
             [
                 programs["kube-apiserver"],
                 f"--etcd-servers={etcd_url}",
-                f"--bind-address={HOST}",
-                f"--secure-port={server_port}",
-                f"--advertise-address={HOST}",
-                "--endpoint-reconciler-type=none",  # a loopback address may not stand in an Endpoints object
+                *where,
+                f"--secure-port={api.port}",
                 f"--tls-cert-file={pki}/apiserver.crt",
                 f"--tls-private-key-file={pki}/apiserver.key",
                 f"--client-ca-file={pki}/ca.crt",
@@ -98,35 +145,20 @@ def components(folder: Path, programs: dict[str, str], etcd_port: int, server_po
                 f"--audit-log-path={folder}/audit.log",
                 "--audit-log-maxsize=100000",  # in MB; by default a second file begins after 100
             ],
-            lambda: answers(server_port, "/readyz", tls),
+            lambda: api.get("/readyz") is not None,
         ),
         Component(
             "kube-controller-manager",
             [
                 programs["kube-controller-manager"],
                 f"--kubeconfig={pki}/controller-manager.kubeconfig",
-                f"--controllers={','.join(CONTROLLERS)}",
+                f"--controllers={'*' if node_address else ','.join(CONTROLLERS)}",
                 "--use-service-account-credentials",
                 "--secure-port=0",
                 "--leader-elect=false",  # with a lease to lose, it would end while the API server is stopped
                 f"--service-account-private-key-file={pki}/service-accounts.key",
                 f"--root-ca-file={pki}/ca.crt",
             ],
-            lambda: answers(server_port, "/api/v1/namespaces/default/serviceaccounts/default", tls),
+            lambda: api.get("/api/v1/namespaces/default/serviceaccounts/default") is not None,
         ),
     ]
-
-
-def answers(port: int, path: str, tls: ssl.SSLContext | None = None) -> bool:
-    connection = (
-        http.client.HTTPSConnection(HOST, port, timeout=5, context=tls)
-        if tls
-        else http.client.HTTPConnection(HOST, port, timeout=5)
-    )
-    try:
-        connection.request("GET", path)
-        return connection.getresponse().status == 200
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()

@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import os
+import re
 import select
 import signal
 import sys
@@ -60,10 +61,15 @@ def dies_with_us(how: signal.Signals) -> Callable[[], None]:
 
     def in_child() -> None:
         LIBC.prctl(PR_SET_PDEATHSIG, how)
-        if os.getppid() != parent:  # we died before the line above
+        if parent_in_proc() != parent:  # we died before the line above
             os._exit(1)
 
     return in_child
+
+
+def parent_in_proc() -> int:
+    """Our parent's pid as our parent knows it, also when we are in another PID namespace."""
+    return int(re.search(r"^PPid:\s+(\d+)", Path("/proc/self/status").read_text(), re.MULTILINE)[1])
 
 
 def detach(run: Callable[[], None], keep: set[int]) -> None:

@@ -13,8 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from . import CLUSTERS, HOST, Failure, last_lines
+from .cgroups import remove_cgroup
 from .clusters import FAILED, READY, STARTING, remove, write_state
-from .control_plane import Component, components, write_files
+from .control_plane import Component, as_admin, components, write_files
+from .node import ADDRESS, Node, enter_network, enter_processes, inside
 from .processes import dies_with_us, identity
 
 START_SECONDS, STOP_SECONDS = 90, 30
@@ -34,7 +36,14 @@ class Supervisor:
     `viewer` is the `up` that waits for us: it gets lines of progress, READY as the last one of a good start.
     `owner` is a pidfd."""
 
-    def __init__(self, name: str, programs: dict[str, str], viewer: socket.socket, owner: int | None):
+    def __init__(
+        self,
+        name: str,
+        programs: dict[str, str],
+        viewer: socket.socket,
+        owner: int | None,
+        with_node: bool = False,
+    ):
         self.folder, self.viewer, self.began = CLUSTERS / name, viewer, time.monotonic()
         self.components: dict[str, Component] = {}
         self.running: dict[str, subprocess.Popen] = {}
@@ -42,10 +51,23 @@ class Supervisor:
         self.requests: list[socket.socket] = []
 
         # Bound but never listening, these keep the ports ours while a component is down. It can bind the
-        # same port beside us because Go, too, sets SO_REUSEADDR.
+        # same port beside us because Go, too, sets SO_REUSEADDR. With a node, the component is in another
+        # network, and the API server's port listens here for the forwarder.
         self.ports = [reserve_port(), reserve_port()]
         etcd_port, server_port = (port.getsockname()[1] for port in self.ports)
-        self.describe_components = lambda: components(self.folder, programs, etcd_port, server_port)
+        self.node: Node | None = None
+        if with_node:
+            self.ports[1].listen(128)
+            self.node = Node(self.folder, programs, self.ports[1].fileno(), server_port)
+
+        def describe_components() -> list[Component]:
+            api = as_admin(self.folder, server_port)
+            if not self.node:
+                return components(self.folder, programs, etcd_port, api)
+            control_plane = components(self.folder, programs, etcd_port, api, ADDRESS)
+            return [*self.node.foundation(), *control_plane, *self.node.components(api)]
+
+        self.describe_components = describe_components
 
         self.state = {
             "name": name,
@@ -63,6 +85,8 @@ class Supervisor:
             "supervisor": identity(os.getpid()),
             "components": {},
         }
+        if self.node:
+            self.state["cgroup"] = self.node.cgroup
 
         self.selector = selectors.DefaultSelector()
         self.on(viewer, lambda: self.end("`up` was interrupted"))  # it never writes: readable means closed
@@ -107,6 +131,10 @@ class Supervisor:
 
     def bring_up(self) -> None:
         write_files(self.folder, self.state["name"], self.state["server"])
+        if self.node:
+            enter_network()
+            self.node.write_files(self.state["server"])
+            enter_processes()
         self.components = {component.name: component for component in self.describe_components()}
         for name in self.components:
             try:
@@ -148,15 +176,21 @@ class Supervisor:
 
     def start(self, name: str) -> None:
         if name not in self.running:
+            component = self.components[name]
+            view = inside(self.node.namespaces) if self.node and component.inside else []
             with open(f"{name}.log", "ab") as log:
                 process = subprocess.Popen(
-                    self.components[name].command,
+                    [*view, *component.command],
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
+                    pass_fds=component.descriptors,
+                    umask=0o022 if self.node else -1,  # containers are not ours alone
                     preexec_fn=dies_with_us(signal.SIGKILL),
                 )
             self.running[name] = process
+            if self.node and not self.node.namespaces:
+                self.node.namespaces = process.pid
             ended = os.pidfd_open(process.pid)
             self.on(ended, lambda: self.component_ended(name, ended))
             self.save()
@@ -215,8 +249,10 @@ class Supervisor:
         """Ends what runs. A cluster that failed after a good start leaves its logs to whoever asks why."""
         for process in self.running.values():
             process.kill()  # an orderly end would save data that is thrown away
-        for process in self.running.values():
+        for process in reversed(self.running.values()):  # the first of a PID namespace ends as its last
             process.wait()
+        if self.node:
+            remove_cgroup(self.node.cgroup)
         log = Path(f"{failed}.log")
         tail = last_lines(log.read_bytes()) if failed and log.exists() else ""
         self.tell(reason + (f"; the last lines of {failed}'s log:\n{tail}" if tail else ""))
