@@ -24,7 +24,7 @@ PYTHON := $(CACHE)/python-$(shell sha256sum tests/cluster/requirements.txt | cut
 .PHONY: help
 help: ## Say what the targets do
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
-	  /^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	  /^[a-z0-9-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: $(if $(filter current,$(CLUSTER)),,cluster-tools) build ## Show the main job on a control plane of its own (KEEP=1 leaves it up, CLUSTER=current uses yours)
