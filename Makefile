@@ -106,7 +106,7 @@ release: image packaging-tools ## Build all that is published, with checksums: b
 ##@ Check
 
 .PHONY: lint
-lint: build-packages test-packages lint-packages $(PYTHON) ## Check formatting and run clang-tidy, shellcheck, yamllint and ruff
+lint: build-packages test-packages lint-packages packaging-tools $(PYTHON) ## Check formatting and run clang-tidy, shellcheck, yamllint, actionlint and ruff
 	@tools/lint
 
 .PHONY: format
@@ -150,8 +150,8 @@ observability-packages: ## Install Prometheus, for the tests of alerts and dashb
 	@tools/install-packages --for prometheus,promtool $(OBSERVABILITY_PACKAGES)
 
 .PHONY: packaging-tools
-packaging-tools: ## Build helm, helm-docs and kubeconform (once per machine)
-	@tools/program helm helm-docs kubeconform >/dev/null
+packaging-tools: ## Build helm, helm-docs, kubeconform and actionlint (once per machine)
+	@tools/program helm helm-docs kubeconform actionlint >/dev/null
 
 .PHONY: node-tools
 node-tools: cluster-tools ## Build and install what a cluster with a node needs (once per machine)
