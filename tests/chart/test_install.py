@@ -66,10 +66,10 @@ class Site:
     def wait_served(self) -> None:
         wait_for("the CRD is served", lambda: self.kubectl("get", "sesc", check=False).returncode == 0)
 
-    def credential_with_target(self, namespace: str) -> tuple[Object, Object]:
+    def credential_with_target(self, namespace: str, name: str = "shop-mail") -> tuple[Object, Object]:
         """And the target as the operator makes it."""
         self.wait_served()
-        credential = self.api.create("SesSmtpCredential", SAMPLE, namespace)
+        credential = self.api.create("SesSmtpCredential", SAMPLE | {"metadata": {"name": name}}, namespace)
         meta = credential["metadata"]
         owner = {
             "apiVersion": SAMPLE["apiVersion"],
@@ -208,14 +208,18 @@ def test_upgrade_rollback_uninstall_and_back(site: Site) -> None:
     said = site.helm("uninstall", NAME, "--namespace", namespace)
     assert CRD in said, "it says that the CRD stays"
     assert_alive()
-    left = [
-        f"{item['kind']} {item['metadata']['name']}"
-        for item in site.api.everything("Event", "Pod", "ReplicaSet")
-        if item["metadata"].get("labels", {}).get("app.kubernetes.io/instance") == NAME
-        and item["metadata"]["name"] != CRD
-        and "deletionTimestamp" not in item["metadata"]
-    ]
-    assert left == []
+
+    def left() -> list[str]:
+        """Slices of a Service go a moment after it."""
+        labelled = f"-l=app.kubernetes.io/instance={NAME}"
+        kinds = site.kubectl("api-resources", "--verbs=list", "--namespaced", "-o", "name").stdout.split()
+        found = site.kubectl(
+            "get", ",".join(kinds), "--all-namespaces", labelled, "-o", "name"
+        ).stdout.split()
+        roles = site.kubectl("get", "clusterroles,clusterrolebindings", labelled, "-o", "name").stdout.split()
+        return found + roles
+
+    wait_for("all else is gone", lambda: not left(), 60, lambda: str(left()))
     site.install(namespace)
     assert_alive()
 
@@ -230,13 +234,22 @@ def test_taking_the_crd_out_of_the_release_leaves_it(site: Site) -> None:
 
 
 def test_without_keep_all_goes(site: Site) -> None:
+    """But for a garbage collector that has not heard of the CRD yet, which takes it up to half a minute."""
     namespace = site.namespace()
     site.install(namespace, crds__keep=False)
+
+    def wait_gone(name: str) -> None:
+        gone = lambda: site.api.get("Secret", name, namespace) is None
+        wait_for(f"target {name} is gone", gone, GARBAGE_SECONDS + 30)
+
+    site.credential_with_target(namespace, "first")
     site.credential_with_target(namespace)
+    site.api.delete("SesSmtpCredential", "first", namespace)
+    wait_gone("first")
+    assert site.api.get("Secret", "shop-mail", namespace)
     site.helm("uninstall", NAME, "--namespace", namespace)
     wait_for("the CRD is gone", lambda: site.crd() is None)
-    gone = lambda: site.api.get("Secret", "shop-mail", namespace) is None
-    wait_for("the target is gone", gone, GARBAGE_SECONDS + 30)
+    wait_gone("shop-mail")
 
 
 # ---- a CRD that is there -------------------------------------------------------------------------------
