@@ -341,16 +341,18 @@ def memory_of(node: Node, pod: Object) -> dict[str, float]:
     status_lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     process = dict(line.split(":", 1) for line in status_lines if line.startswith(("VmRSS", "VmHWM")))
     version_2 = (group / "memory.current").exists()
-    usage, peak = (
-        ("memory.current", "memory.peak")
+    names = (
+        ("current", "peak", "max")
         if version_2
-        else ("memory.usage_in_bytes", "memory.max_usage_in_bytes")
+        else ("usage_in_bytes", "max_usage_in_bytes", "limit_in_bytes")
     )
+    usage, peak, limit = (int((group / f"memory.{name}").read_text()) for name in names)
     stat = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
     idle = int(stat["inactive_file" if version_2 else "total_inactive_file"])
     return {
-        "working set": (int((group / usage).read_text()) - idle) / 2**20,
-        "peak": int((group / peak).read_text()) / 2**20,
+        "limit": limit / 2**20,
+        "working set": (usage - idle) / 2**20,
+        "peak": peak / 2**20,
         "VmRSS": int(process["VmRSS"].split()[0]) / 1024,
         "VmHWM": int(process["VmHWM"].split()[0]) / 1024,
     }
