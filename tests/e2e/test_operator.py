@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
+from itertools import islice, pairwise
 
 import pytest
 from harness import REGION, World, condition, data_of, wait_for
@@ -76,32 +76,33 @@ def test_pod_sends_mail(
     )
 
 
-def test_running_pod_follows_a_rotation(operator: Node, world: World, mail: Mail, tell: Tell) -> None:
-    """The same pod, which was not restarted, while the old key is revoked."""
-    old, new = Key.new(), Key.new()
-    mail.accept(old)
-    world.synced(old)
+def test_running_pod_follows_rotations(operator: Node, world: World, mail: Mail, tell: Tell) -> None:
+    """The same pod, which is not restarted. The old key is revoked once the target has followed."""
+    keys = [Key.new() for _ in range(4)]
+    mail.accept(keys[0])
+    world.synced(keys[0])
     mail.start_client(world, "mail")
-    wait_mail(world, mail, old, "starttls")
+    wait_mail(world, mail, keys[0], "starttls")
     before = world.api.get("Pod", "send-mail", world.namespace)
-    mail.accept(old, new)
-    began = time.monotonic()
-    world.write_source(plain(new, region=REGION))
-    world.wait_for("the target follows", lambda: data_of(world.secret()) == target_data(new, REGION))
-    followed = time.monotonic() - began
-    mail.accept(new)
-    wait_mail(world, mail, new, "starttls")
-    tell(
-        f"rotation: the target followed after {followed:.2f} s, the pod sent with the new login after "
-        f"{time.monotonic() - began:.1f} s (kubelet's syncFrequency is 5 s here, a minute by default)"
-    )
+    tell("rotations (kubelet's syncFrequency is 5 s here, a minute by default):")
+    for old, new in pairwise(keys):
+        mail.accept(old, new)
+        began = time.monotonic()
+        world.write_source(plain(new, region=REGION))
+        world.wait_for(
+            "the target follows", lambda new=new: data_of(world.secret()) == target_data(new, REGION)
+        )
+        followed = time.monotonic() - began
+        mail.accept(new)
+        wait_mail(world, mail, new, "starttls")
+        sent = time.monotonic() - began
+        tell(f"  target after {followed:.2f} s, first mail with the new login after {sent:.1f} s")
     after = world.api.get("Pod", "send-mail", world.namespace)
     assert after["metadata"]["uid"] == before["metadata"]["uid"]
     assert restarts([after]) == {"send-mail": 0}
-    mails = [one["user"] for one in mail.log("mail") if one["user"] in (old.id, new.id)]
-    assert mails == sorted(mails, key=[old.id, new.id].index), (
-        "a mail went out with the old login after the new"
-    )
+    ids = [key.id for key in keys]
+    users = [one["user"] for one in mail.log("mail") if one["user"] in ids]
+    assert users == sorted(users, key=ids.index), "a mail went out with an old login after a new one"
 
 
 def test_leader_goes_in_the_middle_of_200_rotations(operator: Node, world: World, tell: Tell) -> None:
