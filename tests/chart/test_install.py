@@ -365,16 +365,19 @@ def test_somebody_who_is_no_cluster_administrator(site: Site) -> None:
     shown = re.findall(r"--show-only \S+", (CHART / "README.md").read_text())
     rights = helm("template", NAME, CHART, *only, *" ".join(shown).split()).stdout
     site.kubectl("apply", "-f", "-", text=rights)
-    values = {"crds.enabled": False, "rbac.create": False}
-    kubeconfig = site.cluster.kubeconfig_of(user, site.folder)
-    done = site.try_helm("install", NAME, CHART, *only, values=values, kubeconfig=kubeconfig)
-    assert done.returncode == 0, done.stderr
-    operator = f"system:serviceaccount:{namespace}:{NAME}"
-    assert site.may(operator, "patch", "secrets", namespace)
-    what = "sessmtpcredentials.ses-smtp.dev"
-    wait_for("who installed it can use it", lambda: site.may(user, "create", what, namespace))
-    done = site.try_helm("uninstall", NAME, "--namespace", namespace, kubeconfig=kubeconfig)
-    assert done.returncode == 0, done.stderr
+    try:
+        values = {"crds.enabled": False, "rbac.create": False}
+        kubeconfig = site.cluster.kubeconfig_of(user, site.folder)
+        done = site.try_helm("install", NAME, CHART, *only, values=values, kubeconfig=kubeconfig)
+        assert done.returncode == 0, done.stderr
+        operator = f"system:serviceaccount:{namespace}:{NAME}"
+        assert site.may(operator, "patch", "secrets", namespace)
+        what = "sessmtpcredentials.ses-smtp.dev"
+        wait_for("who installed it can use it", lambda: site.may(user, "create", what, namespace))
+        done = site.try_helm("uninstall", NAME, "--namespace", namespace, kubeconfig=kubeconfig)
+        assert done.returncode == 0, done.stderr
+    finally:
+        site.kubectl("delete", "clusterroles", f"-l=app.kubernetes.io/instance={NAME}")
 
 
 def test_rights_of_the_operator(site: Site) -> None:
@@ -418,6 +421,11 @@ def test_rights_of_users(site: Site) -> None:
 # ---- what API servers do -------------------------------------------------------------------------------
 
 
+def strategy_of(site: Site, namespace: str) -> Object:
+    found = site.kubectl("get", "deployment", NAME, "--namespace", namespace, "-o", "json").stdout
+    return json.loads(found)["spec"]["strategy"]
+
+
 def test_server_side_apply_takes_leader_election_away(site: Site) -> None:
     """As helm 4, Argo CD and Flux may do. What the API server put into `strategy` by itself goes."""
     namespace = site.namespace()
@@ -425,15 +433,14 @@ def test_server_side_apply_takes_leader_election_away(site: Site) -> None:
     def apply(*values: str) -> Object:
         made = helm("template", NAME, CHART, "--namespace", namespace, "--skip-tests", *values)
         site.kubectl("apply", "--server-side", "-n", namespace, "-f", "-", text=made.stdout)
-        return site.api.get("Deployment", NAME, namespace)["spec"]["strategy"]
+        return strategy_of(site, namespace)
 
     try:
         assert apply()["rollingUpdate"]
         assert apply("--set", "leaderElection.enabled=false") == {"type": "Recreate"}
         assert apply()["type"] == "RollingUpdate"
     finally:
-        labelled = f"-l=app.kubernetes.io/instance={NAME}"
-        site.kubectl("delete", "clusterroles,clusterrolebindings", labelled)
+        site.kubectl("delete", "clusterroles,clusterrolebindings", f"-l=app.kubernetes.io/instance={NAME}")
 
 
 def test_upgrade_takes_leader_election_away(site: Site) -> None:
@@ -441,7 +448,7 @@ def test_upgrade_takes_leader_election_away(site: Site) -> None:
     site.install(namespace)
     for elects, wanted in ((False, "Recreate"), (True, "RollingUpdate")):
         site.helm("upgrade", NAME, CHART, "--namespace", namespace, values={"leaderElection.enabled": elects})
-        assert site.api.get("Deployment", NAME, namespace)["spec"]["strategy"]["type"] == wanted
+        assert strategy_of(site, namespace)["type"] == wanted
 
 
 # ---- without helm --------------------------------------------------------------------------------------
@@ -484,9 +491,12 @@ def test_uninstalling_install_yaml_leaves_the_credentials(site: Site) -> None:
         assert "deletionTimestamp" not in site.crd()["metadata"]
         assert uid(site.api.get("SesSmtpCredential", "shop-mail", namespace)) == uid(credential)
         assert uid(site.api.get("Secret", "shop-mail", namespace)) == uid(target)
-        kinds = "deployments,services,serviceaccounts,roles,rolebindings,clusterroles,clusterrolebindings"
-        labelled = f"-l=app.kubernetes.io/instance={NAME}"
-        assert site.kubectl("get", kinds, "--all-namespaces", labelled, "-o", "name").stdout == ""
+        for kinds in (
+            "deployments,services,serviceaccounts,roles,rolebindings",
+            "clusterroles,clusterrolebindings",
+        ):
+            command = "get", kinds, "-n", NAMESPACE, f"-l=app.kubernetes.io/instance={NAME}", "-o", "name"
+            assert site.kubectl(*command).stdout == ""
     finally:
         site.kubectl("delete", "-f", file, "--ignore-not-found", "--timeout=60s")
 

@@ -82,7 +82,7 @@ ROWS = [
     Row("log.level", "debug", D, f"{C}/args", has("--log-level=debug")),
     Row("log.format", "text", D, f"{C}/args", has("--log-format=text")),
     Row("leaderElection.enabled", False, D, f"{C}/args", has("--leader-elect=false")),
-    Row("leaderElection.enabled", False, D, "spec/strategy", {"type": "Recreate", "rollingUpdate": None}),
+    Row("leaderElection.enabled", False, D, "spec/strategy", {"type": "Recreate"}),
     Row("leaderElection.enabled", False, "Role", "", ABSENT),
     Row("leaderElection.leaseDuration", "60s", D, f"{C}/args",
         has("--leader-election-lease-duration=60s")),
@@ -135,7 +135,7 @@ ROWS = [
     Row("podAnnotations", {"a": "b"}, D, "spec/template/metadata/annotations", {"a": "b"}),
     Row("podLabels", {"a": "b"}, D, "spec/template/metadata/labels/a", "b"),
     Row("deploymentAnnotations", {"a": "b"}, D, "metadata/annotations", {"a": "b"}),
-    Row("strategy.type", "Recreate", D, "spec/strategy", {"type": "Recreate", "rollingUpdate": None}),
+    Row("strategy.type", "Recreate", D, "spec/strategy", {"type": "Recreate"}),
     Row("strategy.rollingUpdate.maxSurge", 0, D, "spec/strategy/rollingUpdate/maxSurge", 0),
     Row("strategy.rollingUpdate.maxUnavailable", "50%", D,
         "spec/strategy/rollingUpdate/maxUnavailable", "50%"),
@@ -261,14 +261,15 @@ DROPPED = (
 
 @pytest.mark.parametrize("value", sorted(documented_values()))
 def test_value_that_is_left_empty(value: str) -> None:
-    """As in "watchNamespaces:" with nothing behind it. It is taken for an empty default, or refused by name."""
+    """As in "watchNamespaces:" with nothing behind it. It is an empty default, or refused by name."""
     *above, last = value.split(".")
     place = DEFAULTS
     for step in above:
         place = place.get(step, {})
     everything = nested({
         "podDisruptionBudget.enabled": True, "networkPolicy.enabled": True,
-        "metrics.prometheusRule.enabled": True, "metrics.prometheusRule.renderMode": "alwaysRender", "metrics.serviceMonitor.enabled": True,
+        "metrics.prometheusRule.enabled": True,
+        "metrics.prometheusRule.renderMode": "alwaysRender", "metrics.serviceMonitor.enabled": True,
         "metrics.serviceMonitor.renderMode": "alwaysRender", "metrics.grafanaDashboard.enabled": True,
     })  # fmt: skip
     inner = everything
