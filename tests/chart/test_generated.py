@@ -25,9 +25,18 @@ def test_lint() -> None:
     assert done.returncode == 0, done.stdout
 
 
+# Names from the documentation of Argo CD (sync options) and of Flux (Kustomization, prune).
+KEPT = {
+    "argocd.argoproj.io/sync-options": "Prune=false,Delete=false",
+    "kustomize.toolkit.fluxcd.io/prune": "disabled",
+}
+
+
 def test_crd_of_the_chart() -> None:
     [crd] = render().of("CustomResourceDefinition")
-    assert crd["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+    assert crd["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"} | KEPT
+    [crd_that_goes] = render({"crds": {"keep": False}}).of("CustomResourceDefinition")
+    assert "annotations" not in crd_that_goes["metadata"]
     assert crd["spec"] == CRD["spec"]
     assert crd["metadata"]["name"] == CRD["metadata"]["name"]
 
@@ -78,6 +87,13 @@ def test_install_yaml() -> None:
         ("Namespace", NAMESPACE),
         ("CustomResourceDefinition", CRD["metadata"]["name"]),
     ]
+
+
+def test_crd_of_deploy_is_left_by_argo_cd_and_flux() -> None:
+    for objects in (kustomize("overlays/cluster"), parse((ROOT / "deploy/install.yaml").read_text())):
+        crd = objects.the("CustomResourceDefinition")
+        assert crd["metadata"]["annotations"] == KEPT
+        assert crd["spec"] == CRD["spec"]
 
 
 @pytest.mark.parametrize("file", ["install.yaml", "base/rbac.yaml", "base/operator.yaml"])

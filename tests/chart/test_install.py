@@ -321,6 +321,8 @@ def test_a_second_time(site: Site) -> None:
     message = site.refused(second)
     assert f"belongs to the release {NAME} in namespace {first}" in message
     assert "crds.enabled=false" in message
+    assert "One installation serves all namespaces" in message and "set watchNamespaces" in message
+    assert "One installation" not in site.refused(second, watchNamespaces=[second])
     message = site.refused(second, crds__enabled=False)
     assert f"The ClusterRole {NAME}" in message
     assert f"belongs to the release {NAME} in namespace {first}" in message
@@ -360,16 +362,22 @@ def test_somebody_who_is_no_cluster_administrator(site: Site) -> None:
 
     site.kubectl("apply", "-f", ROOT / "crds")
     only = "--namespace", namespace, "--set", f"watchNamespaces={{{namespace}}}"
-    rights = helm("template", NAME, CHART, *only, "--show-only", "templates/rbac.yaml").stdout
+    shown = re.findall(r"--show-only \S+", (CHART / "README.md").read_text())
+    rights = helm("template", NAME, CHART, *only, *" ".join(shown).split()).stdout
     site.kubectl("apply", "-f", "-", text=rights)
-    values = {"crds.enabled": False, "rbac.create": False}
-    kubeconfig = site.cluster.kubeconfig_of(user, site.folder)
-    done = site.try_helm("install", NAME, CHART, *only, values=values, kubeconfig=kubeconfig)
-    assert done.returncode == 0, done.stderr
-    operator = f"system:serviceaccount:{namespace}:{NAME}"
-    assert site.may(operator, "patch", "secrets", namespace)
-    done = site.try_helm("uninstall", NAME, "--namespace", namespace, kubeconfig=kubeconfig)
-    assert done.returncode == 0, done.stderr
+    try:
+        values = {"crds.enabled": False, "rbac.create": False}
+        kubeconfig = site.cluster.kubeconfig_of(user, site.folder)
+        done = site.try_helm("install", NAME, CHART, *only, values=values, kubeconfig=kubeconfig)
+        assert done.returncode == 0, done.stderr
+        operator = f"system:serviceaccount:{namespace}:{NAME}"
+        assert site.may(operator, "patch", "secrets", namespace)
+        what = "sessmtpcredentials.ses-smtp.dev"
+        wait_for("who installed it can use it", lambda: site.may(user, "create", what, namespace))
+        done = site.try_helm("uninstall", NAME, "--namespace", namespace, kubeconfig=kubeconfig)
+        assert done.returncode == 0, done.stderr
+    finally:
+        site.kubectl("delete", "clusterroles", f"-l=app.kubernetes.io/instance={NAME}")
 
 
 def test_rights_of_the_operator(site: Site) -> None:
@@ -410,6 +418,39 @@ def test_rights_of_users(site: Site) -> None:
     assert not site.may(unique("nobody"), "list", what, namespace)
 
 
+# ---- what API servers do -------------------------------------------------------------------------------
+
+
+def strategy_of(site: Site, namespace: str) -> Object:
+    found = site.kubectl("get", "deployment", NAME, "--namespace", namespace, "-o", "json").stdout
+    return json.loads(found)["spec"]["strategy"]
+
+
+def test_server_side_apply_takes_leader_election_away(site: Site) -> None:
+    """As helm 4, Argo CD and Flux may do. What the API server put into `strategy` by itself goes."""
+    namespace = site.namespace()
+
+    def apply(*values: str) -> Object:
+        made = helm("template", NAME, CHART, "--namespace", namespace, "--skip-tests", *values)
+        site.kubectl("apply", "--server-side", "-n", namespace, "-f", "-", text=made.stdout)
+        return strategy_of(site, namespace)
+
+    try:
+        assert apply()["rollingUpdate"]
+        assert apply("--set", "leaderElection.enabled=false") == {"type": "Recreate"}
+        assert apply()["type"] == "RollingUpdate"
+    finally:
+        site.kubectl("delete", "clusterroles,clusterrolebindings", f"-l=app.kubernetes.io/instance={NAME}")
+
+
+def test_upgrade_takes_leader_election_away(site: Site) -> None:
+    namespace = site.namespace()
+    site.install(namespace)
+    for elects, wanted in ((False, "Recreate"), (True, "RollingUpdate")):
+        site.helm("upgrade", NAME, CHART, "--namespace", namespace, values={"leaderElection.enabled": elects})
+        assert strategy_of(site, namespace)["type"] == wanted
+
+
 # ---- without helm --------------------------------------------------------------------------------------
 
 
@@ -427,3 +468,54 @@ def test_kubectl_apply(site: Site, how: tuple[str, str]) -> None:
         assert site.may(operator, "update", f"leases.coordination.k8s.io/{NAME}", NAMESPACE)
     finally:
         site.kubectl("delete", flag, what, "--ignore-not-found", "--timeout=60s")
+
+
+def commands_of(file: Path) -> list[list[str]]:
+    """Those that its comments name."""
+    return [line.split()[2:] for line in file.read_text().splitlines() if line.startswith("#   kubectl ")]
+
+
+def test_uninstalling_install_yaml_leaves_the_credentials(site: Site) -> None:
+    """By the command at its head, which the documentation has too."""
+    file = ROOT / "deploy/install.yaml"
+    apply, delete = commands_of(file)
+    assert apply == ["apply", "--server-side", "-f", "deploy/install.yaml"]
+    assert f"kubectl {' '.join(delete)}\n" in (ROOT / "docs/install.md").read_text()
+    namespace = site.namespace()
+    try:
+        site.kubectl(*apply[:-1], file)
+        credential, target = site.credential_with_target(namespace)
+        crd = site.crd()
+        site.kubectl(*(file if word == "deploy/install.yaml" else word for word in delete))
+        assert uid(site.crd()) == uid(crd)
+        assert "deletionTimestamp" not in site.crd()["metadata"]
+        assert uid(site.api.get("SesSmtpCredential", "shop-mail", namespace)) == uid(credential)
+        assert uid(site.api.get("Secret", "shop-mail", namespace)) == uid(target)
+        for kinds in (
+            "deployments,services,serviceaccounts,roles,rolebindings",
+            "clusterroles,clusterrolebindings",
+        ):
+            command = "get", kinds, "-n", NAMESPACE, f"-l=app.kubernetes.io/instance={NAME}", "-o", "name"
+            assert site.kubectl(*command).stdout == ""
+    finally:
+        site.kubectl("delete", "-f", file, "--ignore-not-found", "--timeout=60s")
+
+
+def test_from_all_namespaces_to_some(site: Site) -> None:
+    """As the overlay says."""
+    folder = ROOT / "deploy/overlays/namespaced"
+    apply, delete = commands_of(folder / "kustomization.yaml")
+    operator = f"system:serviceaccount:{NAMESPACE}:{NAME}"
+    try:
+        site.kubectl("apply", "--server-side", "-k", ROOT / "deploy/overlays/cluster")
+        site.kubectl(*apply[:-1], folder)
+        assert site.may(operator, "list", "secrets", "kube-system")
+        site.kubectl(*delete)
+        wait_for(
+            "rights elsewhere are gone", lambda: not site.may(operator, "list", "secrets", "kube-system")
+        )
+        assert site.may(operator, "patch", "secrets", "default")
+    finally:
+        for overlay in ("namespaced", "cluster"):
+            what = ROOT / "deploy/overlays" / overlay
+            site.kubectl("delete", "-k", what, "--ignore-not-found", "--timeout=60s")

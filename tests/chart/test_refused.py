@@ -4,17 +4,19 @@ from typing import Any
 
 import pytest
 
-from charts import NAME, Object, nested, refusal, render, schema
+from charts import NAME, Object, nested, refusal, render, schema, template
 
 BAD = {
-    # value: what it is set to, and what is said of it
+    # value, with blanks behind it when there are several: what it is set to, and what is said of it
     "replicaCount": ("two", "got string, want integer"),
     "image.repository": ("ghcr.io/a@sha256:0", "does not match pattern"),
+    "image.repository ": ("ghcr.io/a:v1", "does not match pattern"),
     "image.tag": ("a tag", "does not match pattern"),
     "image.digest": ("sha256:short", "does not match pattern"),
     "image.pullPolicy": ("Sometimes", "'Always', 'IfNotPresent', 'Never'"),
     "imagePullSecrets": (["registry"], "got string, want object"),
     "fullnameOverride": ("Mail", "does not match pattern"),
+    "fullnameOverride ": ("1mail", "does not match pattern"),
     "namespaceOverride": ("a.b", "does not match pattern"),
     "commonLabels": ({"a": True}, "got boolean, want string"),
     "serviceAccount.annotations": ({"a": 1}, "got number, want string"),
@@ -25,6 +27,7 @@ BAD = {
     "log.format": ("xml", "'json', 'text'"),
     "leaderElection.leaseDuration": ("15", "does not match pattern"),
     "extraArgs": (["-v"], "does not match pattern"),
+    "extraArgs ": (["--resync-period 1h"], "does not match pattern"),
     "extraEnv": ([{"value": "b"}], "missing property 'name'"),
     "extraVolumeMounts": ([{"name": "a"}], "missing property 'mountPath'"),
     "resources": ({"limit": {}}, "additional properties 'limit' not allowed"),
@@ -32,9 +35,15 @@ BAD = {
     "topologySpreadConstraints": ([{"maxSkew": 1}], "missing properties"),
     "hostUsers": ("no", "got string, want"),
     "strategy.type": ("Fast", "'RollingUpdate', 'Recreate'"),
+    "strategy.rollingUpdate.maxSurge": ("1", "does not match pattern"),
+    "strategy.rollingUpdate.maxUnavailable": ("", "does not match pattern"),
     "livenessProbe": ({"httpGet": {}}, "additional properties 'httpGet' not allowed"),
     "podDisruptionBudget.minAvailable": ("half", "does not match pattern"),
     "networkPolicy.apiServer.cidrs": (["10.0.0.1"], "does not match pattern"),
+    "networkPolicy.apiServer.cidrs ": (["10.0.0.256/32"], "does not match pattern"),
+    "networkPolicy.apiServer.cidrs  ": (["10.0.0/24"], "does not match pattern"),
+    "networkPolicy.apiServer.cidrs   ": (["10.0.0.0/33"], "does not match pattern"),
+    "networkPolicy.apiServer.cidrs    ": (["fd00::1/129"], "does not match pattern"),
     "networkPolicy.apiServer.ports": ([], "minItems: got 0, want 1"),
     "metrics.port": (65536, "maximum: got 65,536, want 65,535"),
     "metrics.serviceMonitor.renderMode": ("always", "'skipIfMissing', 'failIfMissing', 'alwaysRender'"),
@@ -46,6 +55,7 @@ BAD = {
 @pytest.mark.parametrize("value", BAD)
 def test_bad_value(value: str) -> None:
     wrong, says = BAD[value]
+    value = value.strip()
     message = refusal(nested({value: wrong}))
     assert f"at '/{value.replace('.', '/')}" in message
     assert says in message
@@ -82,6 +92,42 @@ TOGETHER: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
         {"leaderElection.retryPeriod": "9s"},
         ("leaderElection.renewDeadline", "1.2 times leaderElection.retryPeriod", "9s"),
     ),
+    "a try too soon": (
+        {"leaderElection.retryPeriod": "99ms"},
+        ("leaderElection.retryPeriod", "99ms", "100ms"),
+    ),
+    "two at work while one replaces the other": (
+        {"strategy.type": "RollingUpdate", "leaderElection.enabled": False},
+        ("strategy.type", "leaderElection.enabled", "Recreate"),
+    ),
+    "the same, as no type is RollingUpdate": (
+        {"strategy.rollingUpdate.maxSurge": 1, "leaderElection.enabled": False},
+        ("strategy.type", "leaderElection.enabled", "Recreate"),
+    ),
+    "a rolling Recreate": (
+        {"strategy.type": "Recreate", "strategy.rollingUpdate.maxSurge": 1},
+        ("strategy.rollingUpdate", "Recreate"),
+    ),
+    "rights for everybody's account": (
+        {"serviceAccount.create": False},
+        ("serviceAccount.name", "rbac.create"),
+    ),
+    "alerts without metrics": (
+        {"metrics.prometheusRule.enabled": True, "metrics.enabled": False},
+        ("metrics.prometheusRule.enabled: needs metrics.enabled",),
+    ),
+    "a dashboard without metrics": (
+        {"metrics.grafanaDashboard.enabled": True, "metrics.enabled": False},
+        ("metrics.grafanaDashboard.enabled: needs metrics.enabled",),
+    ),
+    "scraped too seldom for the alerts": (
+        {
+            "metrics.serviceMonitor.enabled": True,
+            "metrics.serviceMonitor.interval": "2m1s",
+            "metrics.prometheusRule.enabled": True,
+        },
+        ("metrics.serviceMonitor.interval", "2m1s", "metrics.prometheusRule"),
+    ),
     "a flag that a value sets": ({"extraArgs": ["--log-level=debug"]}, ("extraArgs", "--log-level")),
     "two limits for disruptions": (
         {"podDisruptionBudget.minAvailable": 1, "podDisruptionBudget.maxUnavailable": 1},
@@ -106,6 +152,24 @@ def test_values_that_do_not_go_together(case: str) -> None:
     assert "execution error" in message, "by a template"
     for part in says:
         assert part in message
+
+
+@pytest.mark.parametrize("release", ["1mail", "a.b"])
+def test_a_release_whose_name_no_service_can_have(release: str) -> None:
+    done = template({}, release)
+    assert "fullnameOverride" in done.stderr and f'"{release}-ses-smtp-operator"' in done.stderr
+    render({"fullnameOverride": "mail"}, release)
+
+
+def test_seldom_scraped_without_alerts() -> None:
+    monitor = {"enabled": True, "interval": "5m"}
+    render({"metrics": {"serviceMonitor": monitor}})
+    render({"metrics": {"serviceMonitor": monitor | {"interval": "2m"}, "prometheusRule": {"enabled": True}}})
+
+
+def test_addresses_of_all_kinds() -> None:
+    cidrs = ["0.0.0.0/0", "255.249.199.9/32", "::/0", "fd00::1/128", "2001:db8:0:0:0:0:0:1/99"]
+    render({"networkPolicy": {"apiServer": {"cidrs": cidrs}}})
 
 
 def test_times_that_are_just_right() -> None:

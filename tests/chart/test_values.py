@@ -1,12 +1,25 @@
 """Each value, and what it makes of the objects."""
 
+import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pytest
 import yaml
 
-from charts import CHART, NAME, NAMESPACE, ROOT, Object, Objects, documented_values, nested, render
+from charts import (
+    CHART,
+    NAME,
+    NAMESPACE,
+    ROOT,
+    Object,
+    Objects,
+    documented_values,
+    nested,
+    refusal,
+    render,
+    template,
+)
 
 ABSENT = object()
 VERSION = (ROOT / "VERSION").read_text().strip()
@@ -48,8 +61,8 @@ ROWS = [
     Row("crds.enabled", False, "CustomResourceDefinition", "", ABSENT),
     Row("crds.keep", False, "CustomResourceDefinition",
         "metadata/annotations/helm.sh~1resource-policy", ABSENT),
-    Row("serviceAccount.create", False, "ServiceAccount", "", ABSENT),
-    Row("serviceAccount.create", False, D, f"{POD}/serviceAccountName", "default"),
+    Row("serviceAccount.create", False, "ServiceAccount", "", ABSENT, {"serviceAccount.name": "mail"}),
+    Row("serviceAccount.create", False, D, f"{POD}/serviceAccountName", "default", {"rbac.create": False}),
     Row("serviceAccount.name", "mail", "ServiceAccount", "metadata/name", "mail"),
     Row("serviceAccount.name", "mail", D, f"{POD}/serviceAccountName", "mail"),
     Row("serviceAccount.name", "mail", "ClusterRoleBinding", "subjects/0/name", "mail"),
@@ -113,7 +126,11 @@ ROWS = [
           "labelSelector": {"matchLabels": {"a": "b"}}}],
         D, f"{POD}/topologySpreadConstraints/0/labelSelector", {"matchLabels": {"a": "b"}}),
     Row("priorityClassName", "high", D, f"{POD}/priorityClassName", "high"),
+    Row("priorityClassName", "high", "Pod", "spec/priorityClassName", "high"),
     Row("runtimeClassName", "gvisor", D, f"{POD}/runtimeClassName", "gvisor"),
+    Row("runtimeClassName", "gvisor", "Pod", "spec/runtimeClassName", "gvisor"),
+    Row("affinity.nodeAffinity", {"preferredDuringSchedulingIgnoredDuringExecution": []}, "Pod",
+        "spec/affinity", {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": []}}),
     Row("hostUsers", False, D, f"{POD}/hostUsers", False),
     Row("podAnnotations", {"a": "b"}, D, "spec/template/metadata/annotations", {"a": "b"}),
     Row("podLabels", {"a": "b"}, D, "spec/template/metadata/labels/a", "b"),
@@ -231,6 +248,49 @@ def test_every_value_of_values_yaml_has_its_words_and_its_schema() -> None:
     assert set(undocumented) == {"resources.requests", "resources.limits"}, "described as a whole"
 
 
+DEFAULTS = yaml.safe_load((CHART / "values.yaml").read_text())
+# helm's way to be rid of a default that is a map, or of an entry in it.
+DROPPED = (
+    "podSecurityContext",
+    "securityContext",
+    "resources",
+    "nodeSelector",
+    "metrics.grafanaDashboard.labels",
+)
+
+
+@pytest.mark.parametrize("value", sorted(documented_values()))
+def test_value_that_is_left_empty(value: str) -> None:
+    """As in "watchNamespaces:" with nothing behind it. It is an empty default, or refused by name."""
+    *above, last = value.split(".")
+    place = DEFAULTS
+    for step in above:
+        place = place.get(step, {})
+    everything = nested({
+        "podDisruptionBudget.enabled": True, "networkPolicy.enabled": True,
+        "metrics.prometheusRule.enabled": True,
+        "metrics.prometheusRule.renderMode": "alwaysRender", "metrics.serviceMonitor.enabled": True,
+        "metrics.serviceMonitor.renderMode": "alwaysRender", "metrics.grafanaDashboard.enabled": True,
+    })  # fmt: skip
+    inner = everything
+    for step in above:
+        inner = inner.setdefault(step, {})
+    before = template(everything)
+    inner[last] = None
+    done = template(everything)
+    if last not in place:
+        assert f"at '/{value.replace('.', '/')}'" in done.stderr
+    elif value.startswith(DROPPED):
+        assert done.returncode == 0, done.stderr
+    elif place.get(last) in (None, "", [], {}):
+        assert done.returncode == 0, done.stderr
+        assert done.stdout == before.stdout
+    else:
+        assert done.returncode != 0, "a default was lost"
+        assert f"missing property '{last}'" in done.stderr
+        assert f"at '{'/'.join(['', *above])}'" in done.stderr
+
+
 # ---- what no single value says -------------------------------------------------------------------------
 
 EVERYTHING = nested({row.value: row.set_to for row in ROWS if row.set_to is not False} | {
@@ -303,6 +363,23 @@ def test_selectors_are_fixed() -> None:
     assert labels["app.kubernetes.io/version"] == "z"
 
 
+def test_no_proxy_beside_the_test_pod() -> None:
+    """It would not end, and so the test would not."""
+    meta = render().the("Pod")["metadata"]
+    assert meta["labels"]["sidecar.istio.io/inject"] == "false"
+    assert meta["annotations"]["sidecar.istio.io/inject"] == "false"
+    assert meta["annotations"]["helm.sh/hook"] == "test"
+
+
+def test_the_metrics_service_is_found_by_its_labels() -> None:
+    greedy = {f"app.kubernetes.io/{label}": "x" for label in ("name", "instance", "component")}
+    labels = render({"metrics": {"service": {"labels": greedy | {"a": "b"}}}}).the("Service")["metadata"][
+        "labels"
+    ]
+    assert [labels[name] for name in greedy] == [NAME, NAME, "metrics"]
+    assert labels["a"] == "b"
+
+
 def test_the_test_pod_is_not_taken_for_an_operator() -> None:
     """A PodDisruptionBudget, a NetworkPolicy and the metrics' Service select by name and instance."""
     objects = render()
@@ -338,8 +415,25 @@ def args_of(objects: Objects) -> list[str]:
     return objects.the("Deployment")["spec"]["template"]["spec"]["containers"][0]["args"]
 
 
+SOURCE_OF_FLAGS = (ROOT / "src/cli/controller_flags.cpp").read_text()
+
+
+def test_flags_that_values_own_cannot_be_given_again() -> None:
+    """Also those that are not given now, and in the form that denies. All others can."""
+    every = set(re.findall(r'"!?(--[a-z-]+)', SOURCE_OF_FLAGS))
+    owned = {arg.partition("=")[0] for arg in args_of(render({"watchNamespaces": ["shop"]}))[1:]}
+    assert owned < every
+    little = {"leaderElection": {"enabled": False}}
+    for flag in owned:
+        for arg in (flag, f"{flag}=1", f"--no-{flag.removeprefix('--')}"):
+            message = refusal({"extraArgs": [arg]} | little)
+            assert f"extraArgs: {arg.partition('=')[0]} is set by a value" in message, arg
+    assert "--resync-period" in every - owned
+    render({"extraArgs": [f"{flag}=1" for flag in every - owned]} | little)
+
+
 def test_the_program_knows_the_flags() -> None:
-    source = (ROOT / "src/cli/controller_flags.cpp").read_text()
+    source = SOURCE_OF_FLAGS
     given = [arg.partition("=")[0] for arg in args_of(render({"watchNamespaces": ["shop"]}))[1:]]
     assert len(given) == len(set(given)) == 12
     assert [flag for flag in given if f'"{flag}"' not in source and f'"{flag},' not in source] == []

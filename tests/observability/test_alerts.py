@@ -70,3 +70,49 @@ def test_deleted_without_leader_election(tmp_path: Path) -> None:
     path = write_rules(tmp_path, rules(found))
     (tmp_path / "test.yaml").write_text(yaml.safe_dump({"rule_files": [str(path)], "tests": [case]}))
     promtool("test", "rules", tmp_path / "test.yaml")
+
+
+def test_silent_watch_of_one_namespace(tmp_path: Path) -> None:
+    """With watchNamespaces the series says which namespace is served; the alert is the operator's still."""
+    job = 'job="ses-smtp-system/ses-smtp-operator", pod="a", instance="10.0.0.1:8080", resource="secrets"'
+    series = "ses_smtp_watch_last_event_timestamp_seconds"
+    found = render({"prometheusRule": {"enabled": True}}, watchNamespaces=["shop", "news"])
+    labels = {
+        "severity": "warning",
+        "job": "ses-smtp-system/ses-smtp-operator",
+        "pod": "a",
+        "instance": "10.0.0.1:8080",
+        "resource": "secrets",
+        "namespace": "ses-smtp-system",
+        "watched_namespace": "shop",
+    }
+    said = "has heard nothing about secrets in namespace shop for 16m 0s; a working watch"
+    annotations = alerts(found)["SesSmtpWatchSilent"]["annotations"]
+    case = {
+        "interval": "1m",
+        "input_series": [
+            {"series": f'{series}{{{job}, namespace="shop"}}', "values": "60+0x20"},
+            {"series": f'{series}{{{job}, namespace="news"}}', "values": "1+60x20"},
+        ],
+        "alert_rule_test": [
+            {
+                "alertname": "SesSmtpWatchSilent",
+                "eval_time": "17m",
+                "exp_alerts": [
+                    {
+                        "exp_labels": labels,
+                        "exp_annotations": {
+                            "summary": "The operator ses-smtp-system/ses-smtp-operator hears nothing about "
+                            "secrets in namespace shop from the API server.",
+                            "description": f"Pod a of the operator ses-smtp-system/ses-smtp-operator {said}"
+                            + annotations["description"].partition("a working watch")[2],
+                            "runbook_url": annotations["runbook_url"],
+                        },
+                    }
+                ],
+            }
+        ],
+    }
+    path = write_rules(tmp_path, [alerts(found)["SesSmtpWatchSilent"]])
+    (tmp_path / "test.yaml").write_text(yaml.safe_dump({"rule_files": [str(path)], "tests": [case]}))
+    promtool("test", "rules", tmp_path / "test.yaml")

@@ -49,9 +49,9 @@ def test_everything() -> None:
 
 
 def test_no_metrics_nothing_to_watch() -> None:
-    others = {block: values for block, values in ALL_ON.items() if block != "serviceMonitor"}
-    assert ours(render({"enabled": False} | others)) == set()
-    assert "metrics.enabled" in refused({"enabled": False} | ALL_ON)
+    assert ours(render({"enabled": False})) == set()
+    for block, values in ALL_ON.items():
+        assert f"metrics.{block}.enabled: needs metrics.enabled" in refused({"enabled": False, block: values})
 
 
 @each_kind
@@ -147,6 +147,13 @@ def test_key_max_age() -> None:
     alert = alerts(render({"prometheusRule": {"enabled": True, "keyMaxAgeDays": 30}}))["SesSmtpKeyTooOld"]
     assert alert["expr"].endswith("> 30 * 86400")
     assert "limit is 30 days" in " ".join(alert["annotations"]["description"].split())
+
+
+def test_labels_of_alerts() -> None:
+    values = {"enabled": True, "alertLabels": {"team": "mail", "severity": "page"}}
+    plain = alerts(rendered())
+    for name, alert in alerts(render({"prometheusRule": values})).items():
+        assert alert["labels"] == plain[name]["labels"] | {"team": "mail", "severity": "page"}
 
 
 def test_disabled_alerts() -> None:

@@ -1,6 +1,7 @@
 """Each alert has its page, which says what there is to say. That its commands work is in test_live.py."""
 
 import re
+import subprocess
 
 import pytest
 from chart import alerts, rendered
@@ -35,6 +36,21 @@ def test_index(name: str) -> None:
         f"| [{name}]({name}.md) | {ALERTS[name]['labels']['severity']} |"
         in (FOLDER / "README.md").read_text()
     )
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ('{"ts":"2026-01-31T10:00:00.000Z","level":"warning","msg":"a"}', True),
+        ('{"ts":"2026-01-31T10:00:00.000Z","level":"info","msg":"no warning "}', False),
+        ("10:00:00 warning a", True),
+        ("10:00:00 info  no warning at all", False),
+    ],
+)
+def test_warnings_are_found_in_logs_of_both_formats(line: str, found: bool) -> None:
+    [pattern] = re.findall("grep -E '(.+)'", (FOLDER / "SesSmtpRotationSlow.md").read_text())
+    done = subprocess.run(["grep", "-E", pattern], input=line, text=True, capture_output=True, check=False)
+    assert (done.returncode == 0) == found
 
 
 def test_links_lead_somewhere() -> None:

@@ -43,14 +43,14 @@ app.kubernetes.io/instance: {{ .Release.Name }}
   "app.kubernetes.io/component" "controller"
   "app.kubernetes.io/part-of" "ses-smtp-operator"
   "app.kubernetes.io/managed-by" .Release.Service }}
-{{- merge (dict) $selector .Values.commonLabels $standard | toYaml }}
+{{- merge (dict) $selector (default (dict) .Values.commonLabels) $standard | toYaml }}
 {{- end }}
 
 {{- /* Labels of a pod: without those that change while the pod need not. */}}
 {{- define "ses-smtp-operator.podLabels" -}}
 {{- $selector := include "ses-smtp-operator.selectorLabels" . | fromYaml }}
 {{- $standard := omit (include "ses-smtp-operator.labels" . | fromYaml) "helm.sh/chart" "app.kubernetes.io/managed-by" }}
-{{- merge (dict) $selector .Values.podLabels $standard | toYaml }}
+{{- merge (dict) $selector (default (dict) .Values.podLabels) $standard | toYaml }}
 {{- end }}
 
 {{- /*
@@ -70,7 +70,7 @@ namespace: {{ . }}
 {{- end }}
 labels:
   {{- merge (dict) (default (dict) .labels) (include "ses-smtp-operator.labels" $root | fromYaml) | toYaml | nindent 2 }}
-{{- with merge (dict) (default (dict) .annotations) $root.Values.commonAnnotations }}
+{{- with merge (dict) (default (dict) .annotations) (default (dict) $root.Values.commonAnnotations) }}
 annotations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
@@ -84,6 +84,27 @@ annotations:
 {{- $total = addf $total (mulf (regexFind "[0-9.]+" . | float64) $factor) }}
 {{- end }}
 {{- $total }}
+{{- end }}
+
+{{- /* A value that may be a number, 0 as well, or nothing: as text. */}}
+{{- define "ses-smtp-operator.text" -}}
+{{- if not (kindIs "invalid" .) }}{{ . }}{{ end }}
+{{- end }}
+
+{{- /* The flags that values own, whether or not they are given now. */}}
+{{- define "ses-smtp-operator.flags" -}}
+- --log-level
+- --log-format
+- --max-concurrent-reconciles
+- --watch-namespaces
+- --leader-elect
+- --leader-election-id
+- --leader-election-lease-duration
+- --leader-election-renew-deadline
+- --leader-election-retry-period
+- --metrics-bind-address
+- --metrics-per-credential
+- --health-probe-bind-address
 {{- end }}
 
 {{- /* The program's arguments that values set, one a line. */}}

@@ -1,5 +1,12 @@
 {{- /* What the schema cannot see. What one value may be is the schema's part. */}}
 {{- define "ses-smtp-operator.preflight.values" -}}
+{{- $fullname := include "ses-smtp-operator.fullname" . }}
+{{- if not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" $fullname) }}
+{{- fail (printf "fullnameOverride: the objects would be named %q, but a Service's name has only small letters, digits and -, and begins with a letter; choose another name for the release or set fullnameOverride" $fullname) }}
+{{- end }}
+{{- if and .Values.rbac.create (not .Values.serviceAccount.create) (not .Values.serviceAccount.name) }}
+{{- fail "serviceAccount.name: needed when serviceAccount.create is false and rbac.create is true, or every pod of the namespace that runs as the account \"default\" may read and write Secrets" }}
+{{- end }}
 {{- with .Values.leaderElection }}
 {{- if and (gt (int $.Values.replicaCount) 1) (not .enabled) }}
 {{- fail "replicaCount: more than one pod needs leaderElection.enabled, or all of them work at the same time" }}
@@ -10,21 +17,29 @@
 {{- if and .enabled (le $lease $renew) }}
 {{- fail (printf "leaderElection.leaseDuration: %s is not longer than leaderElection.renewDeadline, %s" .leaseDuration .renewDeadline) }}
 {{- end }}
+{{- if and .enabled (lt $retry 100.0) }}
+{{- fail (printf "leaderElection.retryPeriod: %s is less than 100ms" .retryPeriod) }}
+{{- end }}
 {{- if and .enabled (le $renew (mulf $retry 1.2)) }}
 {{- fail (printf "leaderElection.renewDeadline: %s is not longer than 1.2 times leaderElection.retryPeriod, %s" .renewDeadline .retryPeriod) }}
 {{- end }}
 {{- end }}
-{{- $set := list }}
-{{- range include "ses-smtp-operator.args" . | fromYamlArray }}
-{{- $set = append $set (regexFind "^[^=]+" .) }}
+{{- with .Values.strategy }}
+{{- if and (not $.Values.leaderElection.enabled) (ne (default "" .type) "Recreate") }}
+{{- fail "strategy.type: without leaderElection.enabled it has to be Recreate, or the old pod and the new one work at the same time" }}
 {{- end }}
+{{- if and (eq (default "" .type) "Recreate") .rollingUpdate }}
+{{- fail "strategy.rollingUpdate: not together with strategy.type Recreate" }}
+{{- end }}
+{{- end }}
+{{- $owned := include "ses-smtp-operator.flags" . | fromYamlArray }}
 {{- range .Values.extraArgs }}
-{{- if has (regexFind "^[^=]+" .) $set }}
+{{- if has (regexFind "^[^=]+" . | replace "--no-" "--") $owned }}
 {{- fail (printf "extraArgs: %s is set by a value of this chart already; change that value" (regexFind "^[^=]+" .)) }}
 {{- end }}
 {{- end }}
 {{- with .Values.podDisruptionBudget }}
-{{- if and (ne (toString .minAvailable) "") (ne (toString .maxUnavailable) "") }}
+{{- if and (include "ses-smtp-operator.text" .minAvailable) (include "ses-smtp-operator.text" .maxUnavailable) }}
 {{- fail "podDisruptionBudget: minAvailable and maxUnavailable cannot be set together" }}
 {{- end }}
 {{- end }}
@@ -32,9 +47,18 @@
 {{- if and .enabled (eq (int .port) 8081) }}
 {{- fail "metrics.port: 8081 is the port of the health checks" }}
 {{- end }}
+{{- range $name, $values := dict "metrics.prometheusRule" .prometheusRule "metrics.grafanaDashboard" .grafanaDashboard }}
+{{- if and $values.enabled (not $.Values.metrics.enabled) }}
+{{- fail (printf "%s.enabled: needs metrics.enabled" $name) }}
+{{- end }}
+{{- end }}
+{{- $rules := .prometheusRule.enabled }}
 {{- with .serviceMonitor }}
 {{- if and .enabled (not (and $.Values.metrics.enabled $.Values.metrics.service.enabled)) }}
 {{- fail "metrics.serviceMonitor.enabled: needs metrics.enabled and metrics.service.enabled" }}
+{{- end }}
+{{- if and .enabled $rules (gt (include "ses-smtp-operator.milliseconds" .interval | float64) 120000.0) }}
+{{- fail (printf "metrics.serviceMonitor.interval: %s is too long for the alerts of metrics.prometheusRule, which bear 2m" .interval) }}
 {{- end }}
 {{- if and .enabled (gt (include "ses-smtp-operator.milliseconds" .scrapeTimeout | float64) (include "ses-smtp-operator.milliseconds" .interval | float64)) }}
 {{- fail (printf "metrics.serviceMonitor.scrapeTimeout: %s is longer than metrics.serviceMonitor.interval, %s" .scrapeTimeout .interval) }}
@@ -51,14 +75,17 @@ there, and nothing else that says what to do.
 {{- if .Values.crds.enabled }}
 {{- $name := "sessmtpcredentials.ses-smtp.dev" }}
 {{- $crd := lookup "apiextensions.k8s.io/v1" "CustomResourceDefinition" "" $name }}
+{{- $second := ternary "" `
+(One installation serves all namespaces. If there is one already, this would be a second one that does the same work:
+set watchNamespaces as well, to the namespaces that are for this one, and to others there.)` (not (empty .Values.watchNamespaces)) }}
 {{- with include "ses-smtp-operator.otherOwner" (dict "root" $ "object" $crd) }}
 {{- fail (printf `
 The CRD %s is in this cluster already, and %s.
 Leave it to those who installed it:
-  --set crds.enabled=false
+  --set crds.enabled=false%s
 or hand it over to this release, which then keeps it up to date (no SesSmtpCredential is touched):
   kubectl annotate --overwrite crd %s meta.helm.sh/release-name=%s meta.helm.sh/release-namespace=%s
-  kubectl label --overwrite crd %s app.kubernetes.io/managed-by=Helm` $name . $name $.Release.Name $.Release.Namespace $name) }}
+  kubectl label --overwrite crd %s app.kubernetes.io/managed-by=Helm` $name . $second $name $.Release.Name $.Release.Namespace $name) }}
 {{- end }}
 {{- end }}
 {{- end }}
