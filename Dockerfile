@@ -1,4 +1,4 @@
-# `make image` builds this without a registry; docker buildx build works as well.
+# `make image` builds this, without a registry.
 ARG BASE=docker.io/library/debian:bookworm-slim
 FROM ${BASE} AS build
 WORKDIR /build

@@ -44,11 +44,11 @@ shipped: build-packages shipped-packages test-packages ## Build it as it is ship
 test test-cluster test-docs test-memory test-observability: export SESSMTP_BIN := build/shipped/bin/ses-smtp
 
 .PHONY: test
-test: cluster-tools packaging-tools observability-packages shipped $(PYTHON) ## Run all suites that need no root
+test: build-packages shipped-packages test-packages observability-packages cluster-tools packaging-tools shipped $(PYTHON) ## Run all suites that need no root
 	@tools/build shipped contract_transport
 	@tools/build asan-ubsan
 	@tools/build tsan unit_kube unit_operator unit_server
-	@$(PYTHON)/bin/python tools/run-tests unit-asan contract-asan unit-tsan contract-shipped cluster chart observability docs
+	@$(PYTHON)/bin/python tools/run-tests --target test
 
 .PHONY: test-unit
 test-unit: build-packages test-packages ## Run the unit and the transport contract tests (no cluster)
@@ -75,10 +75,10 @@ test-observability: packaging-tools cluster-tools shipped observability-packages
 needs-root:
 	@[[ $$EUID == 0 ]] || { echo "this needs root: it runs containers, in namespaces of its own" >&2; exit 1; }
 e2e: needs-root image packaging-tools node-tools test-packages $(PYTHON) ## Check the image, install the chart on a node of this machine, send mail from pods (needs root)
-	@$(PYTHON)/bin/python tools/run-tests image e2e
+	@$(PYTHON)/bin/python tools/run-tests --target e2e
 
 .PHONY: test-image
-test-image: image test-packages $(PYTHON) ## Check the container image alone: what is in it, and that it runs (needs root)
+test-image: needs-root image test-packages $(PYTHON) ## Check the container image alone: what is in it, and that it runs (needs root)
 	@$(PYTHON)/bin/python tools/run-tests image
 
 .PHONY: test-memory
@@ -119,8 +119,9 @@ clean: ## Remove what was built here (the cache folder stays: make clean-cache)
 	@rm -rf build
 
 .PHONY: clean-cache
-clean-cache: ## Remove the Kubernetes programs and Python packages kept for this user
+clean-cache: ## Remove what is kept for this user: programs, Python packages, image layers, schemas (Go keeps its own)
 	@tools/local-cluster down --all
+	@umount $(CACHE)/image/storage/overlay 2>/dev/null || true
 	@rm -rf $(CACHE)
 
 ##@ Set up (the targets above do it by themselves)

@@ -125,6 +125,18 @@ def test_nothing_to_execute_but_the_program(image: Image) -> None:
     assert elf == {"ses-smtp", Path(linker).name, "libc.so.6", "libm.so.6"}
 
 
+def test_program_is_hardened(image: Image) -> None:
+    told = subprocess.run(
+        ["readelf", "--wide", "--file-header", "--segments", "--dynamic", str(image.root / "ses-smtp")],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    ).stdout
+    assert re.search(r"Type: +DYN", told)  # loaded at an address that nobody knows
+    assert "GNU_RELRO" in told and "BIND_NOW" in told
+    assert re.search(r"GNU_STACK .* RW ", told)
+
+
 def test_all_belongs_to_root_and_nobody_else_may_write(image: Image) -> None:
     for member in image.members:
         assert (member.uid, member.gid) == (0, 0), member.name
