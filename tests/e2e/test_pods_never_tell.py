@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from harness import REGION, World
+from harness import REGION, World, wait_for
 from node import NAMESPACE, Node
 from oracle import EXAMPLE, ISSUED, Key
 from test_secrets_never_leak import leaks
@@ -14,9 +14,13 @@ def test_no_value_in_logs_events_status_or_metrics(operator: Node, world: World)
     key = Key.new()
     _, target = world.synced(key)
     assert leaks(json.dumps(target).encode(), [key]) == ["id", "password"]
-    logs = operator.logs.files(NAMESPACE)
-    assert any(world.namespace.encode() in path.read_bytes() for path in logs), (
-        "the logs are those of the operator"
+    logs = wait_for(  # they are followed, and this is the newest line
+        "the logs to be those of the operator",
+        lambda: (
+            (files := operator.logs.files(NAMESPACE))
+            and any(world.namespace.encode() in path.read_bytes() for path in files)
+            and files
+        ),
     )
     places = {f"the log {path.name}": path.read_bytes() for path in logs}
     for pod in operator.operator_pods():
