@@ -265,7 +265,7 @@ def test_pod_reaches_a_service_and_nothing_outside(pods: Callable[..., str]) -> 
 def test_request_that_makes_no_sense_is_refused(tool: Tool, pods: Callable[..., str]) -> None:
     folder = os.open(tool.info("pods")["folder"], os.O_PATH)
     try:
-        for request in ("stop nothing", "break etcd"):
+        for request in ("start nothing", "stop nothing", "break etcd"):
             with socket.socket(socket.AF_UNIX) as supervisor:
                 supervisor.settimeout(10)
                 supervisor.connect(f"/proc/self/fd/{folder}/control.sock")
