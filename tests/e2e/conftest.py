@@ -9,6 +9,7 @@ What a failed run leaves to be read is in build/e2e: logs of all pods, events, o
 
 import os
 import re
+import shutil
 from collections.abc import Callable, Generator, Iterator
 
 import pytest
@@ -21,6 +22,7 @@ running: list[Node] = []
 @pytest.fixture(scope="session")
 def node() -> Iterator[Node]:
     name = os.environ.get("SESSMTP_TEST_CLUSTER")
+    shutil.rmtree(EVIDENCE, ignore_errors=True)
     python = python_image()
     node = Node(name) if name else Node.up(unique("e2e"))
     running.append(node)
@@ -97,6 +99,9 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     report = yield
     if report.failed:
         for node in running:
-            node.keep_evidence()
-            report.sections.append(("what is left to be read", str(EVIDENCE)))
+            try:
+                node.keep_evidence()
+            except Exception as problem:  # one that left here would end the whole run
+                report.sections.append(("not all could be kept", repr(problem)))
+        report.sections.append(("what is left to be read", str(EVIDENCE)))
     return report

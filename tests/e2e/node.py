@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import subprocess
-import tempfile
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -41,17 +40,16 @@ class Node(Cluster):
 
     @staticmethod
     def up(name: str) -> "Node":
-        Cluster.up(name, "--node")
+        Cluster.up(name, "--node", f"--keep-logs={EVIDENCE}")
         return Node(name)
 
     def __init__(self, name: str):
         super().__init__(name)
-        self.helm_home = Path(tempfile.mkdtemp(prefix="helm-"))
+        self.helm_home = Path(self.info["folder"]) / "helm"  # goes with it
         self.logs = LogKeeper(self, EVIDENCE / "logs")
 
     def down(self) -> None:
         self.logs.stop()
-        shutil.rmtree(self.helm_home)
         super().down()
 
     def load(self, *archives: Path) -> None:
@@ -126,6 +124,9 @@ class Node(Cluster):
 
     def keep_evidence(self) -> None:
         """Pods' logs are there already. No values of Secrets."""
+        for log in Path(self.info["folder"]).glob("*.log"):
+            if log.name != "audit.log":
+                shutil.copy(log, EVIDENCE)
         for name, what in (
             ("all", ["get", "all", "--all-namespaces", "--output=wide"]),
             ("events", ["get", "events", "--all-namespaces", "--sort-by=.lastTimestamp"]),
@@ -133,9 +134,6 @@ class Node(Cluster):
             ("credentials", ["get", "sesc", "--all-namespaces", "--output=yaml"]),
         ):
             (EVIDENCE / f"{name}.txt").write_text(self.kubectl(*what, check=False).stdout)
-        for log in Path(self.info["folder"]).glob("*.log"):
-            if log.name != "audit.log":
-                shutil.copy(log, EVIDENCE)
 
 
 def python_image() -> Path:
@@ -157,7 +155,7 @@ class LogKeeper:
         self.api = Api(cluster.kubeconfig)
         self.followers: dict[str, subprocess.Popen[bytes]] = {}
         self.stopping = threading.Event()
-        shutil.rmtree(folder.parent, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         self.thread = threading.Thread(target=self.run, daemon=True)
         self.thread.start()
@@ -346,7 +344,9 @@ def memory_of(node: Node, pod: Object) -> dict[str, float]:
         if version_2
         else ("usage_in_bytes", "max_usage_in_bytes", "limit_in_bytes")
     )
-    usage, peak, limit = (int((group / f"memory.{name}").read_text()) for name in names)
+    usage, peak, limit = (
+        float((group / f"memory.{name}").read_text().replace("max", "inf")) for name in names
+    )
     stat = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
     idle = int(stat["inactive_file" if version_2 else "total_inactive_file"])
     return {

@@ -8,12 +8,15 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from harness import LOCAL_CLUSTER, ROOT, wait_for
+from local_cluster import Failure, cgroups
+from local_cluster.cgroups import hand_down
 from node import CONTAINER_SECURITY, POD_SECURITY, python_image
 
 SERVER = """
@@ -133,12 +136,13 @@ def machine() -> dict[str, object]:
         ],
         "interfaces": sorted(os.listdir("/sys/class/net")),
         "network namespaces": sorted(os.listdir("/run/netns")) if Path("/run/netns").exists() else [],
-        "folders": [str(path) for path in map(Path, WRITTEN_BY_A_NODE) if path.exists()],
+        "folders": {path: sorted(os.listdir(path)) for path in WRITTEN_BY_A_NODE if os.path.exists(path)},
         "settings": {name: Path("/proc/sys", name).read_text() for name in SET_BY_KUBELET},
     }
 
 
 WRITTEN_BY_A_NODE = (
+    "/opt",
     "/var/lib/kubelet",
     "/var/lib/cni",
     "/var/log/pods",
@@ -165,6 +169,27 @@ def pods(before: dict[str, object], tool: Tool) -> Callable[..., str]:
     tool("up", "pods", "--node")
     tool.run_pod("pods")
     return lambda *args: tool.kubectl("pods", *args)
+
+
+def test_cgroup_version_2_hands_down_what_kubelet_demands(tmp_path: Path) -> None:
+    """In files that look like its root. Nothing of it was seen on such a machine."""
+    (tmp_path / "cgroup.controllers").write_text("cpuset cpu io memory pids rdma misc\n")
+    control = tmp_path / "cgroup.subtree_control"
+    control.write_text("memory io\n")
+    hand_down(tmp_path)
+    assert control.read_text() == "+cpu +cpuset +pids"  # in one write; what is handed down already stays
+
+
+def test_cgroup_that_cannot_be_made_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cgroups, "hierarchies", lambda: [tmp_path / "missing"])
+    with pytest.raises(Failure, match="No such file .*--privileged --cgroupns=host"):
+        cgroups.make_cgroup("node")
+
+
+def test_cgroup_version_1_is_only_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cgroups, "hierarchies", lambda: [tmp_path])
+    cgroups.make_cgroup("node")
+    assert os.listdir(tmp_path) == ["node"]
 
 
 def test_needs_root(tool: Tool) -> None:
@@ -235,6 +260,20 @@ def test_pod_reaches_a_service_and_nothing_outside(pods: Callable[..., str]) -> 
     wait_for("the service answers", answer)
     out = "import socket; print(socket.socket().connect_ex(('192.0.2.1', 80)))"
     assert os.strerror(int(pods("exec", "web", "--", "python3", "-c", out))) == "Network is unreachable"
+
+
+def test_request_that_makes_no_sense_is_refused(tool: Tool, pods: Callable[..., str]) -> None:
+    folder = os.open(tool.info("pods")["folder"], os.O_PATH)
+    try:
+        for request in ("start nothing", "stop nothing", "break etcd"):
+            with socket.socket(socket.AF_UNIX) as supervisor:
+                supervisor.settimeout(10)
+                supervisor.connect(f"/proc/self/fd/{folder}/control.sock")
+                supervisor.sendall(request.encode())
+                assert supervisor.recv(4096).startswith(b"there is no ")
+    finally:
+        os.close(folder)
+    assert pods("exec", "web", "--", "cat", "/mounted/word") == "hello"
 
 
 def test_killed_supervisor_takes_the_node_along(tool: Tool, pods: Callable[..., str]) -> None:

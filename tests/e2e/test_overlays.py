@@ -13,16 +13,18 @@ ACCOUNT = f"system:serviceaccount:{NAMESPACE}:{NAME}"
 @pytest.fixture
 def applied(node: Node, request: pytest.FixtureRequest) -> Iterator[str]:
     folder = ROOT / "deploy/overlays" / request.param
-    node.kubectl("apply", "--server-side", "--force-conflicts", "--kustomize", folder)
-    node.wait_operator(1)
-    yield request.param
-    # Not the namespace and the CRD, which others use as well.
-    for kind in ("deployments", "roles", "rolebindings", "serviceaccounts", "services"):
-        node.kubectl(
-            "delete", kind, f"--selector=app.kubernetes.io/name={NAME}", "--all-namespaces", "--wait"
-        )
-    for kind in ("clusterroles", "clusterrolebindings"):
-        node.kubectl("delete", kind, f"--selector=app.kubernetes.io/name={NAME}")
+    try:
+        node.kubectl("apply", "--server-side", "--force-conflicts", "--kustomize", folder)
+        node.wait_operator(1)
+        yield request.param
+    finally:
+        # Not the namespace and the CRD, which others use as well.
+        for kind in ("deployments", "roles", "rolebindings", "serviceaccounts", "services"):
+            node.kubectl(
+                "delete", kind, f"--selector=app.kubernetes.io/name={NAME}", "--all-namespaces", "--wait"
+            )
+        for kind in ("clusterroles", "clusterrolebindings"):
+            node.kubectl("delete", kind, f"--selector=app.kubernetes.io/name={NAME}")
 
 
 def may(node: Node, verb: str, *where: str) -> bool:

@@ -2,8 +2,10 @@
 
 The supervisor moves into a network namespace that has no way out, and all it starts from then on lives in a
 PID namespace. The first process in there, `namespaces`, makes the mounts that containerd and its like work
-in. It dies with the supervisor; the kernel then ends all the others, containers too, and drops mounts,
-interfaces and addresses. Only empty cgroups stay, removed together with the cluster's folder."""
+in: /run and /var are the node's own, all other folders are the machine's. It dies with the supervisor; the
+kernel then ends all the others, containers too, and drops mounts, interfaces and addresses. Only empty
+cgroups stay, removed together with the cluster's folder. With cgroup v2 one setting of the machine stays:
+which controllers its root hands down."""
 
 import ctypes
 import json
@@ -237,8 +239,12 @@ CNI = {
 }
 
 # Lowering an OOM score takes CAP_SYS_RESOURCE; an AppArmor profile would be loaded for the whole machine.
+# /opt, where containerd makes a folder unless told otherwise, is the machine's; /run and /var are the node's.
 CONTAINERD = f"""\
 version = 2
+
+[plugins."io.containerd.internal.v1.opt"]
+  path = "/var/lib/containerd/opt"
 
 [plugins."io.containerd.grpc.v1.cri"]
   sandbox_image = "{PAUSE}"

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import selectors
+import shutil
 import signal
 import socket
 import subprocess
@@ -34,7 +35,7 @@ class Supervisor:
     """One thread and one event loop. Whatever ends the cluster comes out of watch() as an exception.
 
     `viewer` is the `up` that waits for us: it gets lines of progress, READY as the last one of a good start.
-    `owner` is a pidfd."""
+    `owner` is a pidfd. `keep_logs` is a folder that gets the logs of a cluster that does not come up."""
 
     def __init__(
         self,
@@ -43,8 +44,10 @@ class Supervisor:
         viewer: socket.socket,
         owner: int | None,
         with_node: bool = False,
+        keep_logs: Path | None = None,
     ):
         self.folder, self.viewer, self.began = CLUSTERS / name, viewer, time.monotonic()
+        self.keep_logs = keep_logs
         self.components: dict[str, Component] = {}
         self.running: dict[str, subprocess.Popen] = {}
         self.stopping = ""  # the component whose end is no failure
@@ -165,13 +168,15 @@ class Supervisor:
         with contextlib.suppress(OSError, ValueError):  # a client that went away, or talks nonsense
             verb, name = client.recv(200).decode().split()
             try:
+                if verb not in ("stop", "start", "restart") or name not in self.components:
+                    raise ValueError(f"there is no {verb} of a component {name}")
                 if verb in ("stop", "restart"):
                     self.stop(name)
                 if verb in ("start", "restart"):
                     self.start(name)
                 answer = READY
-            except TimeoutError as late:
-                answer = str(late)
+            except (TimeoutError, ValueError) as problem:
+                answer = str(problem)
             client.sendall(answer.encode())
 
     def start(self, name: str) -> None:
@@ -260,6 +265,10 @@ class Supervisor:
             self.state |= {"state": FAILED, "reason": reason, "components": {}}
             write_state(self.folder, self.state)
         else:
+            if failed and self.keep_logs:
+                self.keep_logs.mkdir(parents=True, exist_ok=True)
+                for log in Path().glob("*.log"):
+                    shutil.copy(log, self.keep_logs)
             remove(self.folder)
 
     def tell(self, text: str) -> None:
