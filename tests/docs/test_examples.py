@@ -1,6 +1,7 @@
 """What the pages tell to type or to apply is accepted by what it is typed into."""
 
 import functools
+import json
 import os
 import re
 import subprocess
@@ -180,3 +181,17 @@ def test_targets_of_make_exist() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     named = {words[1] for block in SHELL for words in block.commands if words[0] == "make"}
     assert named and named <= targets
+
+
+def test_the_password_that_python_derives_is_the_right_one(tmp_path: Path) -> None:
+    [script] = [block.text for block in BLOCKS if "import base64,hmac" in block.text]
+    [vector, *_] = json.loads((ROOT / "tests/vectors.json").read_text())["v4"]
+    (tmp_path / "key").write_text(vector["secret"] + "\n")
+    script = script.replace("eu-west-1", vector["region"])
+    for held, right in ((vector["password"], True), ("x" * 44, False)):
+        (tmp_path / "held").write_text(held)
+        done = subprocess.run(
+            ["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert (done.stdout == "same\n") == right, done.stdout + done.stderr
+        assert held not in done.stdout + done.stderr
