@@ -147,20 +147,21 @@ def test_flags_in_the_text_exist() -> None:
 def test_the_table_of_flags_is_that_of_the_program() -> None:
     told = help_of(str(BINARY), "controller")
     real = {}
-    for flag, default, variable in re.findall(
-        r"^  (--[a-z-]+)(?:,--no-[a-z-]+\{false\})?.*?(?:=(\S+))? \(Env:(\w+)\)", told, re.MULTILINE
+    for flag, default, variable, meaning in re.findall(
+        r"^  (--[a-z-]+)(?:,--no-[a-z-]+\{false\})?.*?(?:=(\S+))? \(Env:(\w+)\)$"
+        r"\n +(.+?)(?: \(default: .*\))?$",
+        told,
+        re.MULTILINE,
     ):
-        real[flag] = variable, default
+        real[flag] = variable, meaning, default
     assert len(real) > 10
     table = {
-        flag.strip("`"): (variable.strip("`"), default)
-        for flag, variable, default in rows("operations.md", "flag")
+        flag.strip("`"): (variable.strip("`"), meaning, default)
+        for flag, meaning, default, variable in rows("operations.md", "flag")
     }
-    assert {flag: variable for flag, (variable, _) in table.items()} == {
-        flag: variable for flag, (variable, _) in real.items()
-    }
-    assert {flag: default for flag, (_, default) in table.items() if real[flag][1]} == {
-        flag: default for flag, (_, default) in real.items() if default
+    assert {flag: told[:2] for flag, told in table.items()} == {flag: told[:2] for flag, told in real.items()}
+    assert {flag: told[2] for flag, told in table.items() if real[flag][2]} == {
+        flag: told[2] for flag, told in real.items() if told[2]
     }
 
 
