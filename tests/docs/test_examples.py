@@ -1,6 +1,7 @@
 """What the pages tell to type or to apply is accepted by what it is typed into."""
 
 import functools
+import json
 import os
 import re
 import subprocess
@@ -146,20 +147,21 @@ def test_flags_in_the_text_exist() -> None:
 def test_the_table_of_flags_is_that_of_the_program() -> None:
     told = help_of(str(BINARY), "controller")
     real = {}
-    for flag, default, variable in re.findall(
-        r"^  (--[a-z-]+)(?:,--no-[a-z-]+\{false\})?.*?(?:=(\S+))? \(Env:(\w+)\)", told, re.MULTILINE
+    for flag, default, variable, meaning in re.findall(
+        r"^  (--[a-z-]+)(?:,--no-[a-z-]+\{false\})?.*?(?:=(\S+))? \(Env:(\w+)\)$"
+        r"\n +(.+?)(?: \(default: .*\))?$",
+        told,
+        re.MULTILINE,
     ):
-        real[flag] = variable, default
+        real[flag] = variable, meaning, default
     assert len(real) > 10
     table = {
-        flag.strip("`"): (variable.strip("`"), default)
-        for flag, variable, default in rows("operations.md", "flag")
+        flag.strip("`"): (variable.strip("`"), meaning, default)
+        for flag, meaning, default, variable in rows("operations.md", "flag")
     }
-    assert {flag: variable for flag, (variable, _) in table.items()} == {
-        flag: variable for flag, (variable, _) in real.items()
-    }
-    assert {flag: default for flag, (_, default) in table.items() if real[flag][1]} == {
-        flag: default for flag, (_, default) in real.items() if default
+    assert {flag: told[:2] for flag, told in table.items()} == {flag: told[:2] for flag, told in real.items()}
+    assert {flag: told[2] for flag, told in table.items() if real[flag][2]} == {
+        flag: told[2] for flag, told in real.items() if told[2]
     }
 
 
@@ -180,3 +182,17 @@ def test_targets_of_make_exist() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     named = {words[1] for block in SHELL for words in block.commands if words[0] == "make"}
     assert named and named <= targets
+
+
+def test_the_password_that_python_derives_is_the_right_one(tmp_path: Path) -> None:
+    [script] = [block.text for block in BLOCKS if "import base64,hmac" in block.text]
+    [vector, *_] = json.loads((ROOT / "tests/vectors.json").read_text())["v4"]
+    (tmp_path / "key").write_text(vector["secret"] + "\n")
+    script = script.replace("eu-west-1", vector["region"])
+    for held, right in ((vector["password"], True), ("x" * 44, False)):
+        (tmp_path / "held").write_text(held)
+        done = subprocess.run(
+            ["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert (done.stdout == "same\n") == right, done.stdout + done.stderr
+        assert held not in done.stdout + done.stderr

@@ -70,15 +70,25 @@ def test_policy_for_credentials(policy: None, world: World) -> None:
         30,
     )
     assert denied(credential(world), "spec.region must be eu-west-1 or eu-central-1")
-    elsewhere = {"host": "smtp.example.com"}
-    assert denied(credential(world, region="eu-west-1", endpoint=elsewhere), "must be a host of AWS")
+    for host in (
+        "smtp.example.com",
+        "ec2-203-0-113-7.compute-1.amazonaws.com",  # of AWS, and of whoever rents it
+        "email-smtp.eu-west-1.amazonaws.com.example.com",
+        "www.example.com.email-smtp.eu-west-1.amazonaws.com",
+    ):
+        answer = credential(world, region="eu-west-1", endpoint={"host": host})
+        assert denied(answer, "must be an SMTP endpoint of SES"), host
     assert denied(credential(world, "shop", region="eu-west-1"), "must end in -mail")
     assert denied(credential(world, region="eu-west-1", target={"name": "login"}), "must end in -mail")
 
     assert credential(world, region="eu-west-1")[0]
     assert credential(world, "shop", region="eu-central-1", target={"name": "shop-mail"})[0]
-    endpoint = {"host": "vpce-1.email-smtp.eu-west-1.vpce.amazonaws.com", "port": 465}
-    assert credential(world, region="eu-west-1", endpoint=endpoint)[0]
+    for host in (
+        "email-smtp.eu-west-1.amazonaws.com",
+        "email-smtp-fips.us-east-1.amazonaws.com",
+        "vpce-0a1b-2c3d.email-smtp.eu-west-1.vpce.amazonaws.com",
+    ):
+        assert credential(world, region="eu-west-1", endpoint={"host": host, "port": 465})[0], host
 
 
 def secret(
