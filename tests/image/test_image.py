@@ -371,6 +371,6 @@ def test_system_roots_are_those_of_the_image(
         file.write(tls_server.certificate.read_text())
     tls_server.requests.clear()
     controller = pod(HOST)
-    controller.says("503")
+    controller.says("HTTP 503")
     assert controller.stop() == 0
     assert tls_server.requests[0].startswith("GET /")
