@@ -287,16 +287,6 @@ std::optional<Observation> Cache::observe(const NamespacedName& credential) cons
   return observation;
 }
 
-bool Cache::is_alive(const NamespacedName& credential, const std::string& uid) const {
-  const std::scoped_lock lock(mutex_);
-  const auto found = credentials_.find(credential);
-  if (found == credentials_.end()) {
-    return false;
-  }
-  const kube::ObjectMeta& meta = found->second.credential->meta;
-  return meta.uid == uid && !meta.terminating;
-}
-
 std::vector<Cache::CredentialPtr> Cache::credentials() const {
   const std::scoped_lock lock(mutex_);
   std::vector<CredentialPtr> all;

@@ -77,9 +77,6 @@ class Cache {
   // Everything but the time and the live reads; empty when there is no such credential.
   [[nodiscard]] std::optional<Observation> observe(const kube::NamespacedName& credential) const;
 
-  // The very object of that uid is there, and nobody has asked for its deletion.
-  [[nodiscard]] bool is_alive(const kube::NamespacedName& credential, const std::string& uid) const;
-
   [[nodiscard]] std::vector<CredentialPtr> credentials() const;
 
  private:

@@ -73,11 +73,6 @@ Reconciler::Outcome Reconciler::reconcile(const kube::NamespacedName& key, std::
   }
   Plan decided = plan(*observation);
   for (int round = 0; (decided.read_target || decided.write) && round < kMaxRounds; ++round) {
-    // One that went, or is going, while Secrets were read owns nothing any more. With its name on a target,
-    // that would be deleted, even if `--cascade=orphan` was to leave it.
-    if (decided.write && !cache_.is_alive(key, credential.meta.uid)) {
-      return {};
-    }
     if (decided.write) {
       observation->written = write_secret(*decided.write, key, stop);
     } else {
