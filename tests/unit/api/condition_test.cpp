@@ -36,9 +36,10 @@ TEST(Conditions, SuccessIsReadyAlone) {
 }
 
 TEST(Conditions, WhatHealsByItselfIsReconciling) {
-  EXPECT_THAT(conditions_for(Reason::kSourceNotFound, "why", 3, kStart, {}),
-              ElementsAre(condition("Ready", "False", "SourceNotFound", kStartSecond),
-                          condition("Reconciling", "True", "SourceNotFound", kStartSecond)));
+  EXPECT_THAT(
+      conditions_for(Reason::kSourceNotFound, "why", 3, kStart, {}),
+      ElementsAre(condition("Ready", "False", "SourceNotFound", "TargetNotFound", kStartSecond),
+                  condition("Reconciling", "True", "SourceNotFound", "TargetNotFound", kStartSecond)));
 }
 
 TEST(Conditions, WhatWaitsForAPersonIsStalled) {
@@ -52,9 +53,10 @@ TEST(Conditions, TheTimeStaysWhereTheStatusStays) {
   EXPECT_THAT(conditions_for(Reason::kRegionMissing, "why", 3, kStart + 1h, before),
               ElementsAre(condition("Ready", "False", "RegionMissing", kStartSecond),
                           condition("Stalled", "True", "RegionMissing", kStartSecond)));
-  EXPECT_THAT(conditions_for(Reason::kSourceNotFound, "why", 3, kStart + 1h, before),
-              ElementsAre(condition("Ready", "False", "SourceNotFound", kStartSecond),
-                          condition("Reconciling", "True", "SourceNotFound", kStartSecond + 1h)));
+  EXPECT_THAT(
+      conditions_for(Reason::kSourceNotFound, "why", 3, kStart + 1h, before),
+      ElementsAre(condition("Ready", "False", "SourceNotFound", "TargetNotFound", kStartSecond),
+                  condition("Reconciling", "True", "SourceNotFound", "TargetNotFound", kStartSecond + 1h)));
   EXPECT_THAT(conditions_for(Reason::kSynced, "why", 3, kStart + 1h, before),
               ElementsAre(condition("Ready", "True", "Synced", kStartSecond + 1h)));
 }
