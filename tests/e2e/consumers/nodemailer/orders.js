@@ -4,6 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 const { send } = await import(process.argv[2]);
 
+process.on("SIGTERM", () => process.exit()); // process 1 of a container would not stop
 for (;;) {
   try {
     await send({
