@@ -18,6 +18,11 @@ inline constexpr std::string_view kOwnerUidLabel = "ses-smtp.dev/owner-uid";
 inline constexpr std::string_view kCredentialAnnotation = "ses-smtp.dev/credential";
 inline constexpr std::string_view kRegionAnnotation = "ses-smtp.dev/region";
 inline constexpr std::string_view kKeySinceAnnotation = "ses-smtp.dev/key-since";
+inline constexpr std::string_view kPreviousExpiresAtAnnotation = "ses-smtp.dev/previous-expires-at";
+// On a Secret that is not ours: the name of the credential that may take it over, or merge into it.
+inline constexpr std::string_view kAllowTakeoverByAnnotation = "ses-smtp.dev/allow-takeover-by";
+// On a credential: look once more; status.lastHandledReconcileAt repeats it when that was done.
+inline constexpr std::string_view kReconcileRequestedAtAnnotation = "ses-smtp.dev/reconcile-requested-at";
 
 // Secrets of these types are never looked at by the watch: Helm's are large and many, those of service
 // accounts change with every one of them.

@@ -30,6 +30,10 @@ std::string_view to_string(Reason reason) {
       return "RegionInvalid";
     case Reason::kEndpointUnknown:
       return "EndpointUnknown";
+    case Reason::kTemplateInvalid:
+      return "TemplateInvalid";
+    case Reason::kInvalidSpec:
+      return "InvalidSpec";
     case Reason::kSourceIsTarget:
       return "SourceIsTarget";
     case Reason::kTargetConflict:
@@ -42,6 +46,8 @@ std::string_view to_string(Reason reason) {
       return "TargetTooLarge";
     case Reason::kSourceNotFound:
       return "SourceNotFound";
+    case Reason::kTargetNotFound:
+      return "TargetNotFound";
     case Reason::kTargetTerminating:
       return "TargetTerminating";
     case Reason::kForbidden:

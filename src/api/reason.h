@@ -22,6 +22,8 @@ enum class Reason : std::uint8_t {
   kRegionMissing,
   kRegionInvalid,
   kEndpointUnknown,
+  kTemplateInvalid,
+  kInvalidSpec,
   kSourceIsTarget,
   kTargetConflict,
   kTargetImmutable,
@@ -29,6 +31,7 @@ enum class Reason : std::uint8_t {
   kTargetTooLarge,
   // Heal by themselves (Reconciling).
   kSourceNotFound,
+  kTargetNotFound,
   kTargetTerminating,
   kForbidden,
   kQuotaExceeded,

@@ -1,6 +1,12 @@
 #include "api/ses_smtp_credential.h"
 
+#include <algorithm>
+#include <array>
 #include <nlohmann/json.hpp>
+#include <string_view>
+#include <utility>
+
+#include "base/duration.h"
 
 namespace sessmtp::api {
 namespace {
@@ -53,6 +59,50 @@ class Reader {
     }
     return parsed;
   }
+  [[nodiscard]] std::map<std::string, std::string> texts(const char* key) const {
+    std::map<std::string, std::string> result;
+    const json* value = member(key);
+    if (value == nullptr) {
+      return result;
+    }
+    if (!value->is_object()) {
+      complain(path_of(key));
+      return result;
+    }
+    for (const auto& [name, text] : value->items()) {
+      if (text.is_string()) {
+        result.emplace(name, text.get_ref<const std::string&>());
+      } else {
+        complain(path_of(key) + '.' + name);
+      }
+    }
+    return result;
+  }
+  [[nodiscard]] std::vector<std::string> list(const char* key) const {
+    std::vector<std::string> result;
+    const json* value = member(key);
+    if (value == nullptr) {
+      return result;
+    }
+    const auto is_text = [](const json& item) { return item.is_string(); };
+    if (!value->is_array() || !std::ranges::all_of(*value, is_text)) {
+      complain(path_of(key));
+      return result;
+    }
+    return value->get<std::vector<std::string>>();
+  }
+  // One of the values that the API gives names; `fallback` when there is none.
+  template <class Enum, std::size_t N>
+  [[nodiscard]] Enum one_of(const char* key, const std::array<std::pair<std::string_view, Enum>, N>& names,
+                            Enum fallback) const {
+    const auto value = text(key);
+    const auto found =
+        std::ranges::find(names, value.value_or(""), [](const auto& name) { return name.first; });
+    if (value && found == names.end()) {
+      complain(path_of(key));
+    }
+    return found == names.end() ? fallback : found->second;
+  }
   [[nodiscard]] const json* member(const char* key) const {
     const auto found = object_.is_object() ? object_.find(key) : object_.end();
     return found == object_.end() || found->is_null() ? nullptr : &*found;
@@ -98,27 +148,82 @@ std::optional<std::uint16_t> decode_port(const Reader& reader) {
   return static_cast<std::uint16_t>(*port);
 }
 
-Spec decode_spec(const Reader& spec, const std::string& object_name) {
-  const Reader source = spec.child("source");
+constexpr std::array<std::pair<std::string_view, SourcePreset>, 9> kPresets{{
+    {"Auto", SourcePreset::kAuto},
+    {"Plain", SourcePreset::kPlain},
+    {"AwsEnv", SourcePreset::kAwsEnv},
+    {"Crossplane", SourcePreset::kCrossplane},
+    {"Vault", SourcePreset::kVault},
+    {"IdSecret", SourcePreset::kIdSecret},
+    {"AwsCredentialsFile", SourcePreset::kAwsCredentialsFile},
+    {"AwsJson", SourcePreset::kAwsJson},
+    {"AccessKeysCsv", SourcePreset::kAccessKeysCsv},
+}};
+constexpr std::array<std::pair<std::string_view, TargetFormat>, 5> kFormats{{
+    {"Default", TargetFormat::kDefault},
+    {"BasicAuth", TargetFormat::kBasicAuth},
+    {"Env", TargetFormat::kEnv},
+    {"ServiceBinding", TargetFormat::kServiceBinding},
+    {"None", TargetFormat::kNone},
+}};
+constexpr std::array<std::pair<std::string_view, ConflictPolicy>, 3> kConflictPolicies{{
+    {"Fail", ConflictPolicy::kFail},
+    {"Adopt", ConflictPolicy::kAdopt},
+    {"Merge", ConflictPolicy::kMerge},
+}};
+constexpr std::array<std::pair<std::string_view, DeletionPolicy>, 2> kDeletionPolicies{{
+    {"Delete", DeletionPolicy::kDelete},
+    {"Retain", DeletionPolicy::kRetain},
+}};
+
+SourceSpec decode_source(const Reader& source) {
   const Reader keys = source.child("keys");
-  const Reader endpoint = spec.child("endpoint");
-  const Reader target = spec.child("target");
-  Spec result;
-  result.source_name = source.text("secretName").value_or("");
-  if (result.source_name.empty()) {
+  SourceSpec result;
+  result.secret_name = source.text("secretName").value_or("");
+  if (result.secret_name.empty()) {
     source.complain(source.path_of("secretName"));
   }
-  result.source_keys = {.access_key_id = keys.text("accessKeyId"),
-                        .secret_access_key = keys.text("secretAccessKey"),
-                        .session_token = keys.text("sessionToken"),
-                        .region = keys.text("region")};
+  result.preset = source.one_of("preset", kPresets, SourcePreset::kAuto);
+  result.profile = source.text("profile").value_or(result.profile);
+  result.keys = {.access_key_id = keys.text("accessKeyId"),
+                 .secret_access_key = keys.text("secretAccessKey"),
+                 .session_token = keys.text("sessionToken"),
+                 .region = keys.text("region"),
+                 .file = keys.text("file")};
+  return result;
+}
+
+TargetSpec decode_target(const Reader& target, const std::string& object_name) {
+  TargetSpec result;
+  result.name = target.text("name").value_or(object_name);
+  result.type = target.text("type").value_or(result.type);
+  result.labels = target.texts("labels");
+  result.annotations = target.texts("annotations");
+  result.format = target.one_of("format", kFormats, TargetFormat::kDefault);
+  result.data = target.texts("data");
+  result.conflict_policy = target.one_of("conflictPolicy", kConflictPolicies, ConflictPolicy::kFail);
+  result.deletion_policy = target.one_of("deletionPolicy", kDeletionPolicies, DeletionPolicy::kDelete);
+  return result;
+}
+
+Spec decode_spec(const Reader& spec, const std::string& object_name) {
+  const Reader endpoint = spec.child("endpoint");
+  Spec result;
+  result.source = decode_source(spec.child("source"));
   result.region = spec.text("region");
+  result.additional_regions = spec.list("additionalRegions");
   result.endpoint = {.host = endpoint.text("host"),
                      .port = decode_port(endpoint),
                      .tls = decode_tls(endpoint),
                      .fips = endpoint.boolean("fips").value_or(false)};
-  result.target_name = target.text("name").value_or(object_name);
-  result.target_type = target.text("type").value_or("Opaque");
+  result.target = decode_target(spec.child("target"), object_name);
+  if (const auto text = spec.text("keepPreviousFor")) {
+    result.keep_previous_for = parse_duration(*text);
+    if (!result.keep_previous_for) {
+      spec.complain(spec.path_of("keepPreviousFor"));
+    }
+  }
+  result.suspend = spec.boolean("suspend").value_or(false);
   return result;
 }
 
@@ -158,6 +263,7 @@ Status decode_status(const Reader& status, std::string& wrong) {
   result.conditions = decode_conditions(status, wrong);
   result.access_key_id = status.text("accessKeyId").value_or("");
   result.region = status.text("region").value_or("");
+  result.additional_regions = status.list("additionalRegions");
   if (const Reader endpoint = status.child("endpoint"); endpoint.text("host")) {
     result.endpoint = ses::Endpoint{.host = *endpoint.text("host"),
                                     .port = decode_port(endpoint).value_or(ses::kDefaultPort),
@@ -168,7 +274,14 @@ Status decode_status(const Reader& status, std::string& wrong) {
   result.source = decode_version(status, "source");
   result.target = decode_version(status, "target");
   result.target_name = status.child("target").text("name").value_or("");
+  result.target_merged = status.child("target").boolean("merged").value_or(false);
   result.render_version = static_cast<int>(status.integer("renderVersion").value_or(0));
+  const Reader previous = status.child("previous");
+  if (const auto expires_at = previous.time("expiresAt")) {
+    result.previous = {.access_key_id = previous.text("accessKeyId").value_or(""), .expires_at = *expires_at};
+  }
+  result.binding_name = status.child("binding").text("name").value_or("");
+  result.last_handled_reconcile_at = status.text("lastHandledReconcileAt").value_or("");
   return result;
 }
 
@@ -219,6 +332,9 @@ json encode_status(const Status& status) {
   };
   set_text("accessKeyId", status.access_key_id);
   set_text("region", status.region);
+  if (!status.additional_regions.empty()) {
+    result["additionalRegions"] = status.additional_regions;
+  }
   if (status.endpoint) {
     result["endpoint"] = {{"host", status.endpoint->host},
                           {"port", status.endpoint->port},
@@ -233,10 +349,21 @@ json encode_status(const Status& status) {
     result["target"] = {{"name", status.target_name},
                         {"uid", status.target->uid},
                         {"resourceVersion", status.target->resource_version}};
+    if (status.target_merged) {
+      result["target"]["merged"] = true;
+    }
   }
   if (status.render_version > 0) {
     result["renderVersion"] = status.render_version;
   }
+  if (status.previous) {
+    result["previous"] = {{"accessKeyId", status.previous->access_key_id},
+                          {"expiresAt", to_rfc3339(status.previous->expires_at)}};
+  }
+  if (!status.binding_name.empty()) {
+    result["binding"] = {{"name", status.binding_name}};
+  }
+  set_text("lastHandledReconcileAt", status.last_handled_reconcile_at);
   return result;
 }
 

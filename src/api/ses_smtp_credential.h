@@ -1,10 +1,13 @@
 // The custom resource SesSmtpCredential, typed, with what is left out of the spec filled in.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
+#include <map>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "api/condition.h"
 #include "base/clock.h"
@@ -14,23 +17,65 @@
 
 namespace sessmtp::api {
 
-// Names of keys in the source Secret that take the place of the well-known ones.
+// The shape of a source Secret: which keys hold what.
+enum class SourcePreset : std::uint8_t {
+  kAuto,  // tries all of them
+  kPlain,
+  kAwsEnv,
+  kCrossplane,
+  kVault,
+  kIdSecret,
+  kAwsCredentialsFile,
+  kAwsJson,
+  kAccessKeysCsv,
+};
+
+// Names of keys in the source Secret that take the place of the preset's, one by one.
 struct SourceKeys {
   std::optional<std::string> access_key_id;
   std::optional<std::string> secret_access_key;
   std::optional<std::string> session_token;
   std::optional<std::string> region;
+  std::optional<std::string> file = {};  // holds the whole document, in the presets that read one
 
   friend bool operator==(const SourceKeys&, const SourceKeys&) = default;
 };
 
+struct SourceSpec {
+  std::string secret_name;
+  SourcePreset preset = SourcePreset::kAuto;
+  std::string profile = "default";  // in an AWS credentials file
+  SourceKeys keys;
+};
+
+// Which keys are written to the target.
+enum class TargetFormat : std::uint8_t { kDefault, kBasicAuth, kEnv, kServiceBinding, kNone };
+
+// What to do when a Secret that is not ours has the target's name.
+enum class ConflictPolicy : std::uint8_t { kFail, kAdopt, kMerge };
+
+// What becomes of the target when the credential is deleted.
+enum class DeletionPolicy : std::uint8_t { kDelete, kRetain };
+
+struct TargetSpec {
+  std::string name;             // the object's own name unless the spec says otherwise
+  std::string type = "Opaque";  // not looked at with kMerge
+  std::map<std::string, std::string> labels;
+  std::map<std::string, std::string> annotations;
+  TargetFormat format = TargetFormat::kDefault;
+  std::map<std::string, std::string> data;  // key to template
+  ConflictPolicy conflict_policy = ConflictPolicy::kFail;
+  DeletionPolicy deletion_policy = DeletionPolicy::kDelete;
+};
+
 struct Spec {
-  std::string source_name;
-  SourceKeys source_keys;
+  SourceSpec source;
   std::optional<std::string> region;
+  std::vector<std::string> additional_regions;
   ses::EndpointOverrides endpoint;
-  std::string target_name;  // the object's own name unless the spec says otherwise
-  std::string target_type;  // "Opaque" unless the spec says otherwise
+  TargetSpec target;
+  std::optional<std::chrono::milliseconds> keep_previous_for;
+  bool suspend = false;
 };
 
 // One version of one Secret.
@@ -41,18 +86,31 @@ struct SecretVersion {
   friend bool operator==(const SecretVersion&, const SecretVersion&) = default;
 };
 
+// The pair before the last rotation, while the target still holds it.
+struct PreviousKey {
+  std::string access_key_id;  // masked
+  WallTime expires_at;
+
+  friend bool operator==(const PreviousKey&, const PreviousKey&) = default;
+};
+
 struct Status {
   std::int64_t observed_generation = -1;
   Conditions conditions;
   std::string access_key_id;  // masked; of the pair in the target
   std::string region;
+  std::vector<std::string> additional_regions = {};
   std::optional<ses::Endpoint> endpoint;
   std::optional<WallTime> key_since;           // when the pair was first used here
   std::optional<WallTime> last_rotation_time;  // when it last changed
   std::optional<SecretVersion> source;         // last read
   std::optional<SecretVersion> target;         // only ever a Secret that is ours
   std::string target_name;
+  bool target_merged = false;  // it is another's Secret, into which we merge
   int render_version = 0;
+  std::optional<PreviousKey> previous = {};
+  std::string binding_name = {};               // the target's, where Service Binding looks for it
+  std::string last_handled_reconcile_at = {};  // the annotation that asks for a look, as last seen
 
   friend bool operator==(const Status&, const Status&) = default;
 };

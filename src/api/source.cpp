@@ -180,8 +180,8 @@ std::vector<Caution> cautions_of(const ses::IamKey& key, const std::string& secr
 
 }  // namespace
 
-Result<Source, Problem> read_source(const kube::Secret& secret, const SourceKeys& keys) {
-  const auto located = locate(secret, keys);
+Result<Source, Problem> read_source(const kube::Secret& secret, const SourceSpec& spec) {
+  const auto located = locate(secret, spec.keys);
   if (!located) {
     return std::unexpected(located.error());
   }

@@ -6,18 +6,12 @@
 #include <string>
 #include <vector>
 
-#include "api/reason.h"
+#include "api/problem.h"
 #include "api/ses_smtp_credential.h"
 #include "kube/secret.h"
 #include "ses/iam_key.h"
 
 namespace sessmtp::api {
-
-// What is wrong, in words for a person.
-struct Problem {
-  Reason reason;
-  std::string message;
-};
 
 // Worth a Warning event, but no reason to stop.
 struct Caution {
@@ -37,6 +31,6 @@ struct Source {
 
 // The shapes recognised by their key names: plain (accessKeyId, secretAccessKey, sessionToken, region) and
 // environment style (AWS_ACCESS_KEY_ID …, also in lower case). SourceKeys override single names.
-[[nodiscard]] Result<Source, Problem> read_source(const kube::Secret& secret, const SourceKeys& keys);
+[[nodiscard]] Result<Source, Problem> read_source(const kube::Secret& secret, const SourceSpec& spec);
 
 }  // namespace sessmtp::api

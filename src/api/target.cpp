@@ -27,17 +27,18 @@ std::vector<std::string> missing(const std::map<std::string, std::string>& live,
 
 }  // namespace
 
-Result<kube::Secret> render_target(const SesSmtpCredential& credential, const ses::IamKey& key,
-                                   const std::string& region, const ses::Endpoint& endpoint,
-                                   WallTime key_since) {
+Result<kube::Secret, Problem> render_target(const SesSmtpCredential& credential,
+                                            const Ingredients& ingredients) {
+  const auto& [key, region, endpoint, additional_endpoints, key_since, previous] = ingredients;
   auto password = ses::smtp_password_v4(key.secret_access_key, region);
   if (!password) {
-    return std::unexpected(std::move(password.error()));
+    return std::unexpected(
+        Problem{Reason::kApiError, "the password cannot be derived: " + password.error().message});
   }
   kube::Secret secret;
-  secret.type = credential.spec.target_type;
+  secret.type = credential.spec.target.type;
   secret.meta.namespace_ = credential.meta.namespace_;
-  secret.meta.name = credential.spec.target_name;
+  secret.meta.name = credential.spec.target.name;
   secret.meta.labels = {{std::string(kManagedByLabel), std::string(kManagedBy)},
                         {std::string(kOwnerUidLabel), credential.meta.uid}};
   secret.meta.annotations = {{std::string(kCredentialAnnotation), credential.meta.name},

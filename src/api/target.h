@@ -2,9 +2,12 @@
 // Pure; thread-safe.
 #pragma once
 
+#include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "api/problem.h"
 #include "api/ses_smtp_credential.h"
 #include "base/clock.h"
 #include "base/result.h"
@@ -18,15 +21,35 @@ namespace sessmtp::api {
 inline constexpr const char* kUsernameKey = "username";
 inline constexpr const char* kPasswordKey = "password";
 
-// The whole intent for server-side apply: username, password, host, port, region, url; labels,
-// annotations and the owner reference of ours and nothing else. kInternal only when OpenSSL fails.
-[[nodiscard]] Result<kube::Secret> render_target(const SesSmtpCredential& credential, const ses::IamKey& key,
-                                                 const std::string& region, const ses::Endpoint& endpoint,
-                                                 WallTime key_since);
+// The pair that was in use before a rotation, read from the target itself.
+struct PreviousPair {
+  SecretBytes username;
+  SecretBytes password;
+  std::map<std::string, SecretBytes> regional_passwords;  // by additional region
+  WallTime expires_at;
+};
 
-// What of the intent the live Secret does not have. Keys and metadata of others are left alone.
+// What the target is made of, besides the spec.
+struct Ingredients {
+  const ses::IamKey& key;
+  std::string region;
+  ses::Endpoint endpoint;
+  std::map<std::string, ses::Endpoint> additional_endpoints;  // by additional region
+  WallTime key_since;
+  std::optional<PreviousPair> previous;
+};
+
+// The whole intent for server-side apply: the data of the format and of the templates; labels, annotations
+// and the owner reference of ours and nothing else. Into a Secret of others (ConflictPolicy::kMerge) go data
+// and our two annotations about time only. kTemplateInvalid with key and position; kTargetTooLarge beyond
+// 1 MiB; kApiError only when OpenSSL fails.
+[[nodiscard]] Result<kube::Secret, Problem> render_target(const SesSmtpCredential& credential,
+                                                          const Ingredients& ingredients);
+
+// How the live Secret differs from the intent: what is missing or different, and what we once applied and do
+// not want any more. Keys and metadata of others are left alone.
 struct Drift {
-  std::vector<std::string> keys;      // of data, missing or different
+  std::vector<std::string> keys;      // of data
   std::vector<std::string> metadata;  // labels, annotations, "ownerReferences"
 
   [[nodiscard]] bool any() const { return !keys.empty() || !metadata.empty(); }

@@ -12,11 +12,11 @@ using api::SesSmtpCredential;
 using kube::NamespacedName;
 
 NamespacedName source_of(const SesSmtpCredential& credential) {
-  return {credential.meta.namespace_, credential.spec.source_name};
+  return {credential.meta.namespace_, credential.spec.source.secret_name};
 }
 
 NamespacedName target_of(const SesSmtpCredential& credential) {
-  return {credential.meta.namespace_, credential.spec.target_name};
+  return {credential.meta.namespace_, credential.spec.target.name};
 }
 
 }  // namespace

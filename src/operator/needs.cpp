@@ -74,7 +74,7 @@ bool target_is_as_written(const Observation& o) {
 std::optional<Problem> judge_from_metadata(const Observation& o) {
   const api::Spec& spec = o.credential.spec;
   if (!o.claims.rival.empty()) {
-    return lost_to(o.claims.rival, spec.target_name);
+    return lost_to(o.claims.rival, spec.target.name);
   }
   if (o.source.presence == Presence::kForbidden) {
     return Problem{
@@ -83,23 +83,23 @@ std::optional<Problem> judge_from_metadata(const Observation& o) {
             "; grant it the rights of deploy/base/rbac.yaml there (Helm: rbac.create, watchNamespaces)"};
   }
   if (o.source.presence == Presence::kUnwatched) {
-    return source_is_unwatched(spec.source_name, o.source.type);
+    return source_is_unwatched(spec.source.secret_name, o.source.type);
   }
   if (o.source.presence == Presence::kKnown && !o.source.record.owner_uid.empty()) {
-    return source_is_target(spec.source_name);
+    return source_is_target(spec.source.secret_name);
   }
   const auto record = target_record(o);
   const bool unwatched = !record && o.target.presence == Presence::kUnwatched;
   if (unwatched || ownership_of(o, record) == Ownership::kForeign) {
     if (const Claimant* owner = record ? living_owner(o, *record) : nullptr) {
-      return lost_to(owner->name, spec.target_name);
+      return lost_to(owner->name, spec.target.name);
     }
-    return Problem{Reason::kTargetConflict, "Secret " + in_quotes(spec.target_name) +
+    return Problem{Reason::kTargetConflict, "Secret " + in_quotes(spec.target.name) +
                                                 " exists and is not managed by this SesSmtpCredential; it is "
                                                 "left alone: delete it, or choose another spec.target.name"};
   }
   if (record && record->terminating) {
-    return Problem{Reason::kTargetTerminating, "Secret " + in_quotes(spec.target_name) +
+    return Problem{Reason::kTargetTerminating, "Secret " + in_quotes(spec.target.name) +
                                                    " is being deleted; it is made anew when it is gone"};
   }
   return std::nullopt;

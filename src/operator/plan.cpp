@@ -52,20 +52,20 @@ class Planner {
       return fail(*problem);
     }
     if (std::holds_alternative<Missing>(o_.live_source)) {
-      return fail(source_not_found(credential_.spec.source_name));
+      return fail(source_not_found(credential_.spec.source.secret_name));
     }
     if (const auto* error = std::get_if<kube::ApiError>(&o_.live_source)) {
-      return fail_to_read(credential_.spec.source_name, *error);
+      return fail_to_read(credential_.spec.source.secret_name, *error);
     }
     if (const auto* error = std::get_if<kube::ApiError>(&o_.live_target)) {
-      return fail_to_read(credential_.spec.target_name, *error);
+      return fail_to_read(credential_.spec.target.name, *error);
     }
     const kube::Secret* source = live_secret(o_.live_source);
     if (source == nullptr) {
       return {};  // settled
     }
     if (!api::is_watched_type(source->type)) {
-      return fail(source_is_unwatched(credential_.spec.source_name, source->type));
+      return fail(source_is_unwatched(credential_.spec.source.secret_name, source->type));
     }
     return with_source(*source);
   }
@@ -77,7 +77,7 @@ class Planner {
     if (!record_of(secret.meta).owner_uid.empty()) {
       return fail(source_is_target(secret.meta.name));
     }
-    auto source = read_source(secret, credential_.spec.source_keys);
+    auto source = read_source(secret, credential_.spec.source);
     if (!source) {
       return fail(source.error());
     }
@@ -107,13 +107,13 @@ class Planner {
     if (source.region_key.empty()) {
       return std::unexpected(
           Problem{Reason::kRegionMissing, "no region: set spec.region, or a key \"region\" in Secret " +
-                                              in_quotes(credential_.spec.source_name) +
+                                              in_quotes(credential_.spec.source.secret_name) +
                                               "; a password is good for one region only"});
     }
     if (!source.region) {
       return std::unexpected(Problem{Reason::kRegionInvalid,
                                      "key " + in_quotes(source.region_key) + " of Secret " +
-                                         in_quotes(credential_.spec.source_name) +
+                                         in_quotes(credential_.spec.source.secret_name) +
                                          " is not the name of an AWS region" +
                                          (source.region_hint ? "; did you mean " + *source.region_hint + "?"
                                                              : std::string(", such as eu-west-1"))});
@@ -127,7 +127,7 @@ class Planner {
     }
     if (source.region && *source.region != region) {
       warn("RegionDiffers", "spec.region " + region + " is used, though Secret " +
-                                in_quotes(credential_.spec.source_name) + " says " + *source.region);
+                                in_quotes(credential_.spec.source.secret_name) + " says " + *source.region);
     }
     if (!ses::is_known_smtp_region(region)) {
       warn("RegionUnknown", "region " + region + " is not known to offer SES SMTP (list of " +
@@ -158,10 +158,14 @@ class Planner {
       return ask_for_target();
     }
     const Standing standing = stand(key, masked, live, ownership);
-    auto intent = render_target(credential_, key, region, endpoint, standing.key_since);
+    auto intent = render_target(credential_, {.key = key,
+                                              .region = region,
+                                              .endpoint = endpoint,
+                                              .additional_endpoints = {},
+                                              .key_since = standing.key_since,
+                                              .previous = {}});
     if (!intent) {
-      return fail({Reason::kApiError, "the password cannot be derived: " + intent.error().message},
-                  Retry::kSlowly);
+      return fail(intent.error(), intent.error().reason == Reason::kApiError ? Retry::kSlowly : Retry::kNo);
     }
     const api::Drift difference = live != nullptr ? api::drift(*live, *intent) : api::Drift{};
     if (live != nullptr && live->type != intent->type) {
@@ -254,7 +258,7 @@ class Planner {
     }
     next.source = source_version_;
     next.target = std::move(target);
-    next.target_name = credential_.spec.target_name;
+    next.target_name = credential_.spec.target.name;
     next.render_version = api::kRenderVersion;
     announce_success(next, standing, ownership, difference);
     const std::string message = "Secret " + in_quotes(next.target_name) +
@@ -334,11 +338,11 @@ class Planner {
         return {};
       case WriteFailure::kTryAgain:
         return try_again(error,
-                         describe_write_failure(Reason::kApiError, credential_.spec.target_name, error));
+                         describe_write_failure(Reason::kApiError, credential_.spec.target.name, error));
       case WriteFailure::kReport:
         break;
     }
-    const std::string message = describe_write_failure(verdict.reason, credential_.spec.target_name, error);
+    const std::string message = describe_write_failure(verdict.reason, credential_.spec.target.name, error);
     return fail({verdict.reason, message}, Retry::kSlowly);
   }
 

@@ -42,10 +42,10 @@ void log_first_failure(const Observation& observation) {
     }
   };
   const api::Spec& spec = observation.credential.spec;
-  say(std::get_if<kube::ApiError>(&observation.live_source), "read", spec.source_name);
-  say(std::get_if<kube::ApiError>(&observation.live_target), "read", spec.target_name);
+  say(std::get_if<kube::ApiError>(&observation.live_source), "read", spec.source.secret_name);
+  say(std::get_if<kube::ApiError>(&observation.live_target), "read", spec.target.name);
   if (observation.written) {
-    say(std::get_if<kube::ApiError>(&*observation.written), "write", spec.target_name);
+    say(std::get_if<kube::ApiError>(&*observation.written), "write", spec.target.name);
   }
 }
 
@@ -66,10 +66,10 @@ Reconciler::Outcome Reconciler::reconcile(const kube::NamespacedName& key, std::
 
   const Needs needed = needs(*observation);
   if (needed != Needs::kNothing) {
-    observation->live_source = read_secret({namespace_, credential.spec.source_name}, key, stop);
+    observation->live_source = read_secret({namespace_, credential.spec.source.secret_name}, key, stop);
   }
   if (needed == Needs::kSourceAndTarget) {
-    observation->live_target = read_secret({namespace_, credential.spec.target_name}, key, stop);
+    observation->live_target = read_secret({namespace_, credential.spec.target.name}, key, stop);
   }
   Plan decided = plan(*observation);
   for (int round = 0; (decided.read_target || decided.write) && round < kMaxRounds; ++round) {
@@ -77,7 +77,7 @@ Reconciler::Outcome Reconciler::reconcile(const kube::NamespacedName& key, std::
       observation->written = write_secret(*decided.write, key, stop);
     } else {
       observation->written.reset();
-      observation->live_target = read_secret({namespace_, credential.spec.target_name}, key, stop);
+      observation->live_target = read_secret({namespace_, credential.spec.target.name}, key, stop);
     }
     decided = plan(*observation);
   }

@@ -5,25 +5,17 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
+from harness import ROOT, program
 
-ROOT = Path(__file__).resolve().parents[2]
 NAME, NAMESPACE = "ses-smtp-operator", "ses-smtp-system"
 CHART = ROOT / "charts" / NAME
 
 Object = dict[str, Any]
 Values = dict[str, Any]
-
-
-@cache
-def program(name: str) -> str:
-    """Its path; it is built if need be."""
-    done = subprocess.run([ROOT / "tools/program", name], capture_output=True, text=True, check=True)
-    return done.stdout.strip()
 
 
 def helm(*args: Any, kubeconfig: Path = Path(os.devnull)) -> subprocess.CompletedProcess[str]:

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 import yaml
+from harness import program
 
-from charts import CHART, NAMESPACE, ROOT, Object, Objects, helm, parse, program, render
+from charts import CHART, NAMESPACE, ROOT, Object, Objects, helm, parse, render
 
 CRD_FILE = ROOT / "crds/ses-smtp.dev_sessmtpcredentials.yaml"
 CRD = yaml.safe_load(CRD_FILE.read_text())

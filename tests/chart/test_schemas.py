@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from harness import program
 from schemas import FILE, our_schema, schemas, version_here
 from test_values import EVERYTHING
 
-from charts import ROOT, program, template
+from charts import ROOT, template
 
 VERSIONS = [version_here(), "v1.32.13", "v1.31.14"]
 FOREIGN = "ServiceMonitor,PrometheusRule"  # the Prometheus Operator's

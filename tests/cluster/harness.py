@@ -13,9 +13,11 @@ import subprocess
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 from urllib.error import HTTPError
@@ -62,6 +64,13 @@ def wait_for(
         time.sleep(0.02)
 
 
+@cache
+def program(name: str) -> str:
+    """The path of a pinned program; it is built if need be."""
+    done = subprocess.run([ROOT / "tools/program", name], stdout=subprocess.PIPE, text=True, check=True)
+    return done.stdout.strip()
+
+
 # ---- the cluster ---------------------------------------------------------------------------------------
 
 
@@ -106,6 +115,18 @@ class Cluster:
         """It ends by itself when this process does."""
         subprocess.run([LOCAL_CLUSTER, "up", name, "--owner-pid", str(os.getpid()), *flags], check=True)
         return Cluster(name)
+
+    @staticmethod
+    @contextmanager
+    def for_operator(name: str) -> Iterator["Cluster"]:
+        """With the CRD, and with the operator's rights."""
+        cluster = Cluster.up(name)
+        try:
+            cluster.install_crd()
+            cluster.install_rbac()
+            yield cluster
+        finally:
+            cluster.down()
 
     def down(self) -> None:
         self._tool("down", self.name)

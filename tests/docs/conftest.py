@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from harness import Cluster, unique
+from harness import Cluster, program, unique
 from pages import ROOT
 
 
@@ -22,17 +22,10 @@ def site() -> Path:
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
-    cluster = Cluster.up(unique("docs"))
-    try:
-        cluster.install_crd()
-        cluster.install_rbac()
+    with Cluster.for_operator(unique("docs")) as cluster:
         yield cluster
-    finally:
-        cluster.down()
 
 
 @pytest.fixture(scope="session")
 def helm() -> str:
-    return subprocess.run(
-        [ROOT / "tools/program", "helm"], stdout=subprocess.PIPE, text=True, check=True
-    ).stdout.strip()
+    return program("helm")

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from harness import REGION, ROOT, Cluster, World, unique, wait_for
+from harness import REGION, ROOT, Cluster, World, program, unique, wait_for
 from local_cluster.credentials import certificate
 from local_cluster.node import inside
 
@@ -63,13 +63,10 @@ class Node(Cluster):
         subprocess.run(command, check=True, capture_output=True)
 
     def helm(self, *args: Any, check: bool = True) -> subprocess.CompletedProcess[str]:
-        program = subprocess.run(
-            [ROOT / "tools/program", "helm"], capture_output=True, text=True, check=True
-        ).stdout.strip()
         own = {f"HELM_{kind}_HOME": str(self.helm_home) for kind in ("CACHE", "CONFIG", "DATA")}
         environment = {"PATH": os.environ["PATH"], "HOME": str(self.helm_home), **own}
         done = subprocess.run(
-            [program, f"--kubeconfig={self.kubeconfig}", *map(str, args)],
+            [program("helm"), f"--kubeconfig={self.kubeconfig}", *map(str, args)],
             env=environment,
             capture_output=True,
             text=True,

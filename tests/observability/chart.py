@@ -7,7 +7,7 @@ import subprocess
 from typing import Any
 
 import yaml
-from harness import ROOT
+from harness import ROOT, program
 
 CHART = ROOT / "charts/ses-smtp-operator"
 RELEASE, NAMESPACE = "ses-smtp-operator", "ses-smtp-system"
@@ -30,12 +30,6 @@ class HelmError(Exception):
     pass
 
 
-@functools.cache
-def helm() -> str:
-    tool = [ROOT / "tools/program", "helm"]
-    return subprocess.run(tool, check=True, capture_output=True, text=True).stdout.strip()
-
-
 def render(
     metrics: Object | None = None,
     *,
@@ -45,7 +39,7 @@ def render(
     **values: Any,
 ) -> dict[str, Object]:
     """The objects by "Kind/name", for these values in the block `metrics` and at the top."""
-    command = [helm(), "template", release, CHART, "--namespace", namespace, "--values", "-"]
+    command = [program("helm"), "template", release, CHART, "--namespace", namespace, "--values", "-"]
     command += [f"--api-versions={api}" for api in apis]
     text = json.dumps({"metrics": metrics or {}} | values)
     done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)

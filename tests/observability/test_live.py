@@ -66,13 +66,8 @@ class Site:
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
-    cluster = Cluster.up(unique("watched"))
-    try:
-        cluster.install_crd()
-        cluster.install_rbac()
+    with Cluster.for_operator(unique("watched")) as cluster:
         yield cluster
-    finally:
-        cluster.down()
 
 
 @pytest.fixture(scope="session")

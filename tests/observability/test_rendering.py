@@ -14,11 +14,11 @@ from chart import (
     SERVICE_MONITOR,
     HelmError,
     alerts,
-    helm,
     render,
     rendered,
     rules,
 )
+from harness import program
 
 SERVICE = "Service/ses-smtp-operator-metrics"
 MONITOR = "ServiceMonitor/ses-smtp-operator"
@@ -256,7 +256,7 @@ def test_dashboard_is_found_by_the_sidecar() -> None:
 
 def test_no_object_twice() -> None:
     done = subprocess.run(
-        [helm(), "template", "x", CHART, "--set=metrics.serviceMonitor.enabled=true"]
+        [program("helm"), "template", "x", CHART, "--set=metrics.serviceMonitor.enabled=true"]
         + [f"--api-versions={SERVICE_MONITOR}"],
         check=True,
         capture_output=True,
@@ -271,6 +271,13 @@ def test_helm_lint() -> None:
     switches = [
         f"--set=metrics.{block}.enabled=true,metrics.{block}.renderMode=alwaysRender" for block in API_OF
     ]
-    command = [helm(), "lint", "--strict", CHART, *switches, "--set=metrics.grafanaDashboard.enabled=true"]
+    command = [
+        program("helm"),
+        "lint",
+        "--strict",
+        CHART,
+        *switches,
+        "--set=metrics.grafanaDashboard.enabled=true",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -79,15 +79,16 @@ TEST(Reasons, AreStalledOrReconcilingAsDocumented) {
       stalled,
       "SourceKeysNotFound SourceKeysAmbiguous SourceValueEmpty TemporaryCredentials AlreadyDerivedPassword "
       "SourceKeysSwapped NotAnAccessKeyId SourceValueMalformed SourceValueDoubleEncoded RegionMissing "
-      "RegionInvalid EndpointUnknown SourceIsTarget TargetConflict TargetImmutable TargetTypeImmutable "
-      "TargetTooLarge ");
-  EXPECT_EQ(reconciling,
-            "SourceNotFound TargetTerminating Forbidden QuotaExceeded AdmissionDenied ApiError ");
+      "RegionInvalid EndpointUnknown TemplateInvalid InvalidSpec SourceIsTarget TargetConflict "
+      "TargetImmutable TargetTypeImmutable TargetTooLarge ");
+  EXPECT_EQ(
+      reconciling,
+      "SourceNotFound TargetNotFound TargetTerminating Forbidden QuotaExceeded AdmissionDenied ApiError ");
   EXPECT_EQ(
       of_the_source,
       "SourceKeysNotFound SourceKeysAmbiguous SourceValueEmpty TemporaryCredentials AlreadyDerivedPassword "
       "SourceKeysSwapped NotAnAccessKeyId SourceValueMalformed SourceValueDoubleEncoded RegionMissing "
-      "RegionInvalid EndpointUnknown ");
+      "RegionInvalid EndpointUnknown TemplateInvalid InvalidSpec ");
   EXPECT_FALSE(is_stalled(Reason::kSynced));
 }
 

@@ -38,10 +38,10 @@ TEST(DecodeCredential, FillsInWhatIsLeftOut) {
   const SesSmtpCredential c = decoded(minimal());
   EXPECT_EQ(c.meta.uid, "u");
   EXPECT_EQ(c.meta.generation, 2);
-  EXPECT_EQ(c.spec.source_name, "iam");
-  EXPECT_EQ(c.spec.source_keys, SourceKeys{});
-  EXPECT_EQ(c.spec.target_name, "mail") << "its own name";
-  EXPECT_EQ(c.spec.target_type, "Opaque");
+  EXPECT_EQ(c.spec.source.secret_name, "iam");
+  EXPECT_EQ(c.spec.source.keys, SourceKeys{});
+  EXPECT_EQ(c.spec.target.name, "mail") << "its own name";
+  EXPECT_EQ(c.spec.target.type, "Opaque");
   EXPECT_EQ(c.spec.region, std::nullopt);
   EXPECT_EQ(c.spec.endpoint.port, std::nullopt);
   EXPECT_FALSE(c.spec.endpoint.fips);
@@ -58,15 +58,15 @@ TEST(DecodeCredential, ReadsEveryField) {
     "target": {"name": "login", "type": "kubernetes.io/basic-auth"}})");
   const Spec spec = decoded(object).spec;
   EXPECT_EQ(
-      spec.source_keys,
+      spec.source.keys,
       (SourceKeys{.access_key_id = "a", .secret_access_key = "b", .session_token = "c", .region = "d"}));
   EXPECT_EQ(spec.region, "eu-west-1");
   EXPECT_EQ(spec.endpoint.host, "relay.example");
   EXPECT_EQ(spec.endpoint.port, 8465);
   EXPECT_EQ(spec.endpoint.tls, ses::Tls::kImplicit);
   EXPECT_TRUE(spec.endpoint.fips);
-  EXPECT_EQ(spec.target_name, "login");
-  EXPECT_EQ(spec.target_type, "kubernetes.io/basic-auth");
+  EXPECT_EQ(spec.target.name, "login");
+  EXPECT_EQ(spec.target.type, "kubernetes.io/basic-auth");
 }
 
 TEST(DecodeCredential, NamesTheFieldOfTheWrongType) {
@@ -110,7 +110,7 @@ TEST(DecodeCredential, NullCountsAsLeftOut) {
   object["spec"]["region"] = nullptr;
   object["spec"]["target"] = nullptr;
   object["status"] = nullptr;
-  EXPECT_EQ(decoded(object).spec.target_name, "mail");
+  EXPECT_EQ(decoded(object).spec.target.name, "mail");
 }
 
 TEST(DecodeCredential, ToleratesEveryDamageToStatus) {
@@ -123,7 +123,7 @@ TEST(DecodeCredential, ToleratesEveryDamageToStatus) {
     json object = minimal();
     object["status"] = json::parse(status);
     const SesSmtpCredential c = decoded(object);
-    EXPECT_EQ(c.spec.source_name, "iam") << status;
+    EXPECT_EQ(c.spec.source.secret_name, "iam") << status;
     EXPECT_EQ(c.status.target, std::nullopt) << status;
     EXPECT_EQ(c.status.key_since, std::nullopt) << status;
   }

@@ -32,7 +32,7 @@ kube::Secret secret(const Data& data) {
 
 // "id secret region-key=region", or the reason of the refusal.
 std::string found(const Data& data, const SourceKeys& keys = {}) {
-  const auto source = read_source(secret(data), keys);
+  const auto source = read_source(secret(data), {.secret_name = {}, .keys = keys});
   if (!source) {
     return std::string(to_string(source.error().reason));
   }
@@ -42,7 +42,7 @@ std::string found(const Data& data, const SourceKeys& keys = {}) {
 }
 
 std::string message(const Data& data, const SourceKeys& keys = {}) {
-  const auto source = read_source(secret(data), keys);
+  const auto source = read_source(secret(data), {.secret_name = {}, .keys = keys});
   return source ? "accepted" : source.error().message;
 }
 

@@ -19,8 +19,8 @@ SesSmtpCredential credential() {
   c.meta.name = "mail";
   c.meta.uid = "u";
   c.meta.labels = {{"team", "shop"}};
-  c.spec.target_name = "login";
-  c.spec.target_type = "Opaque";
+  c.spec.target.name = "login";
+  c.spec.target.type = "Opaque";
   return c;
 }
 
@@ -32,7 +32,14 @@ ses::IamKey key(const std::string& secret = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMP
 kube::Secret target(const std::string& region = "us-east-1") {
   const ses::Endpoint endpoint{
       .host = "email-smtp." + region + ".amazonaws.com", .port = 587, .tls = ses::Tls::kStartTls};
-  return std::move(render_target(credential(), key(), region, endpoint, kSince).value());
+  const ses::IamKey iam_key = key();
+  auto secret = render_target(credential(), {.key = iam_key,
+                                             .region = region,
+                                             .endpoint = endpoint,
+                                             .additional_endpoints = {},
+                                             .key_since = kSince,
+                                             .previous = {}});
+  return std::move(secret.value());
 }
 
 void set(kube::Secret& secret, const std::string& name, const std::string& value) {

@@ -32,8 +32,8 @@ api::SesSmtpCredential credential(const Named& n) {
   result.meta.uid = n.uid.empty() ? "uid of " + n.name : n.uid;
   result.meta.resource_version = std::to_string(n.version);
   result.meta.generation = n.generation;
-  result.spec.source_name = n.source;
-  result.spec.target_name = n.target.empty() ? n.name : n.target;
+  result.spec.source.secret_name = n.source;
+  result.spec.target.name = n.target.empty() ? n.name : n.target;
   if (!n.status_target.empty()) {
     result.status.target = api::SecretVersion{.uid = n.status_target, .resource_version = "1"};
   }
@@ -216,7 +216,8 @@ TEST_F(CacheTest, AListCountsWhateverItsVersions) {
   fill({{.name = "mail", .version = 100}}, {secret("iam", 100, "s")});
   cache_.begin_credential_list("");
   cache_.replace_credentials("", {credential({.name = "mail", .source = "old", .version = 40})});
-  EXPECT_EQ(cache_.observe({"shop", "mail"})->credential.spec.source_name, "old") << "etcd was restored";
+  EXPECT_EQ(cache_.observe({"shop", "mail"})->credential.spec.source.secret_name, "old")
+      << "etcd was restored";
   cache_.replace_credentials("", {credential({.name = "mail", .version = 41})});
   list_secrets(cache_, "", {secret("iam", 30, "s")});
   EXPECT_EQ(source_version(cache_, "mail"), "s@30");
@@ -361,7 +362,7 @@ TEST_F(CacheTest, AnOlderVersionOfACredentialIsNoNews) {
   cache_.put_credential(credential({.name = "mail", .source = "old", .version = 99}));
   cache_.put_credential(credential({.name = "mail", .source = "old", .version = 100}));
   EXPECT_THAT(woken(), IsEmpty());
-  EXPECT_EQ(cache_.observe({"shop", "mail"})->credential.spec.source_name, "iam");
+  EXPECT_EQ(cache_.observe({"shop", "mail"})->credential.spec.source.secret_name, "iam");
 }
 
 TEST_F(CacheTest, ACredentialMadeAnewReplacesTheEarlierOne) {
@@ -405,7 +406,7 @@ TEST_F(CacheTest, OurOwnWritesBringNoDeletedCredentialBack) {
 TEST_F(CacheTest, AnAnswerOlderThanWhatTheWatchBroughtIsIgnored) {
   fill({{.name = "mail", .version = 20}}, {});
   cache_.note_written_credential(credential({.name = "mail", .source = "old", .version = 11}));
-  EXPECT_EQ(cache_.observe({"shop", "mail"})->credential.spec.source_name, "iam");
+  EXPECT_EQ(cache_.observe({"shop", "mail"})->credential.spec.source.secret_name, "iam");
 }
 
 TEST_F(CacheTest, OurOwnTargetIsKnownAtOnceAndWakesOnlyOthers) {

@@ -447,8 +447,8 @@ TEST(Sync, SecretsNobodyHasListedYetAreReadLive) {
                        .labels = {},
                        .annotations = {},
                        .owner_references = {}};
-  o.credential.spec.source_name = "iam";
-  o.credential.spec.target_name = "mail";
+  o.credential.spec.source.secret_name = "iam";
+  o.credential.spec.target.name = "mail";
   EXPECT_EQ(needs(o), Needs::kSource);
 }
 

@@ -210,10 +210,10 @@ Turn World::reconcile(const std::string& name) {
   const api::Spec spec = observation->credential.spec;
   turn.needs = needs(*observation);
   if (turn.needs != Needs::kNothing) {
-    observation->live_source = read(spec.source_name, turn);
+    observation->live_source = read(spec.source.secret_name, turn);
   }
   if (turn.needs == Needs::kSourceAndTarget) {
-    observation->live_target = read(spec.target_name, turn);
+    observation->live_target = read(spec.target.name, turn);
   }
   Plan decided = plan(*observation);
   for (int round = 0; (decided.read_target || decided.write) && round < kMaxRounds; ++round) {
@@ -221,7 +221,7 @@ Turn World::reconcile(const std::string& name) {
       observation->written = write(*decided.write, turn);
     } else {
       observation->written.reset();
-      observation->live_target = read(spec.target_name, turn);
+      observation->live_target = read(spec.target.name, turn);
     }
     decided = plan(*observation);
   }
