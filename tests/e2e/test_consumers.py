@@ -8,6 +8,7 @@ from consumers.page import ROTATED, SEND, SOURCE, Consumer, Page, image, new_key
 from harness import wait_for
 from node import Mail, Node
 from oracle import plain
+from test_secrets_never_leak import leaks
 
 Consumers = dict[str, Consumer]
 TRIED = [page for page in pages() if page.tried]
@@ -85,3 +86,15 @@ def test_needs_the_old_key_no_more(revoked: Consumers, page: Page) -> None:
     consumer.run(SEND)
     wait_for("another mail", lambda: len(consumer.sent(key)) > before, 30, consumer.describe)
     assert consumer.refused() == []
+
+
+@pytest.mark.parametrize("page", TRIED, ids=str)
+def test_password_is_not_in_the_programs_logs(revoked: Consumers, page: Page) -> None:
+    """After all mails of the tests above: the logs were followed, those of pods that are gone too."""
+    consumer = revoked[str(page)]
+    logs = consumer.node.logs.files(consumer.world.namespace)
+    assert logs
+    told = {path.name: leaks(path.read_bytes(), consumer.keys) for path in logs}
+    assert {
+        name: found for name, found in told.items() if {"password", "secret access key"} & set(found)
+    } == {}
