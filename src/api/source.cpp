@@ -123,7 +123,11 @@ class Finder {
                          "; SES answers 535 to a password derived from anything else; name the key in "
                          "spec.source.keys.file");
     }
-    return one_of(std::move(findings.front()));
+    // Of several documents the one that comes closest.
+    const auto closest = std::ranges::find_if(findings, [](const SourceFinding& finding) {
+      return !finding.problem || finding.problem->recognised;
+    });
+    return one_of(std::move(closest == findings.end() ? findings.front() : *closest));
   }
 
   Result<SourceValues, Problem> one_of(SourceFinding finding) const {

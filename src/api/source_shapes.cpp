@@ -109,21 +109,16 @@ std::vector<std::string> document_keys(const SecretData& data, const SourceSpec&
     return found == kCredentialsFiles.end() ? std::vector<std::string>()
                                             : std::vector<std::string>{std::string(*found)};
   }
-  const std::string_view ending = preset == SourcePreset::kAwsJson ? ".json" : ".csv";
-  std::vector<std::string> fitting;
-  std::vector<std::string> all;
+  const bool wants_json = preset == SourcePreset::kAwsJson;
+  std::vector<std::string> keys;
   for (const auto& [key, value] : data) {
-    if (key.ends_with(ending)) {
-      fitting.push_back(key);
-    }
-    if (key != "region") {
-      all.push_back(key);
+    const std::string_view text = ses::trimmed(value.expose());
+    if (key.ends_with(wants_json ? ".json" : ".csv") ||
+        (wants_json ? text.starts_with('{') : text.contains('\n'))) {
+      keys.push_back(key);
     }
   }
-  if (fitting.empty() && all.size() == 1) {
-    return all;
-  }
-  return fitting;
+  return keys;
 }
 
 SourceFinding read_document(const SecretData& data, const SourceSpec& spec, SourcePreset preset,
@@ -227,8 +222,8 @@ std::string what_is_looked_for(SourcePreset preset) {
   if (preset == SourcePreset::kAwsCredentialsFile) {
     return "an AWS credentials file in credentials, cloud or creds";
   }
-  return preset == SourcePreset::kAwsJson ? "JSON in a key that ends in .json, or in the only key"
-                                          : "CSV in a key that ends in .csv, or in the only key";
+  return preset == SourcePreset::kAwsJson ? "JSON with AccessKeyId and SecretAccessKey"
+                                          : "CSV with Access key ID and Secret access key";
 }
 
 bool is_unmistakable(SourcePreset preset) {

@@ -23,9 +23,8 @@ struct SourceFinding {
 // One finding for a preset of key names, whatever is there of it. For a preset of documents one for each key
 // that may hold such a document: spec.keys.file where it is given, otherwise
 //   AwsCredentialsFile  the first present of `credentials`, `cloud`, `creds`
-//   AwsJson             every key that ends in .json
-//   AccessKeysCsv       every key that ends in .csv
-// and for these two, where none does, the only key that the Secret has besides `region`.
+//   AwsJson             every key that ends in .json, or holds an object
+//   AccessKeysCsv       every key that ends in .csv, or holds several lines
 // A document that names no region takes that of the Secret's key `region`. Keys named in spec.keys take the
 // place of what the preset finds, one by one.
 [[nodiscard]] std::vector<SourceFinding> look_up(const kube::SecretData& data, const SourceSpec& spec,
