@@ -80,8 +80,7 @@ TEST(Reasons, AreStalledOrReconcilingAsDocumented) {
       "SourceKeysNotFound SourceKeysAmbiguous SourceValueEmpty TemporaryCredentials AlreadyDerivedPassword "
       "SourceKeysSwapped NotAnAccessKeyId SourceValueMalformed SourceValueDoubleEncoded RegionMissing "
       "RegionInvalid EndpointUnknown TemplateInvalid InvalidSpec SourceIsTarget TargetConflict "
-      "TargetImmutable "
-      "TargetTypeImmutable TargetTooLarge ");
+      "TargetImmutable TargetTypeImmutable TargetTooLarge ");
   EXPECT_EQ(
       reconciling,
       "SourceNotFound TargetNotFound TargetTerminating Forbidden QuotaExceeded AdmissionDenied ApiError ");
