@@ -1,11 +1,24 @@
 #include "api/condition.h"
 
 #include <algorithm>
+#include <iterator>
 
 namespace sessmtp::api {
+namespace {
+
+// With the time of the transition, which stays as it was where the status has not changed.
+Condition make(Condition condition, WallTime now, const Conditions& before) {
+  const Condition* old = find_condition(before, condition.type);
+  condition.last_transition_time = old != nullptr && old->status == condition.status
+                                       ? old->last_transition_time
+                                       : std::chrono::floor<std::chrono::seconds>(now);
+  return condition;
+}
+
+}  // namespace
 
 bool is_our_condition(std::string_view type) {
-  return type == "Ready" || type == "Reconciling" || type == "Stalled";
+  return type == "Ready" || type == "Reconciling" || type == "Stalled" || type == "Suspended";
 }
 
 const Condition* find_condition(const Conditions& conditions, std::string_view type) {
@@ -16,23 +29,34 @@ const Condition* find_condition(const Conditions& conditions, std::string_view t
 Conditions conditions_for(Reason reason, const std::string& message, std::int64_t generation, WallTime now,
                           const Conditions& before) {
   const bool ready = reason == Reason::kSynced;
-  const auto make = [&](std::string_view type, bool status) {
-    Condition condition{.type = std::string(type),
-                        .status = status ? "True" : "False",
-                        .reason = std::string(to_string(reason)),
-                        .message = message,
-                        .observed_generation = generation,
-                        .last_transition_time = std::chrono::floor<std::chrono::seconds>(now)};
-    const Condition* old = find_condition(before, type);
-    if (old != nullptr && old->status == condition.status) {
-      condition.last_transition_time = old->last_transition_time;
-    }
-    return condition;
+  const auto add = [&](Conditions& conditions, std::string_view type, bool status) {
+    conditions.push_back(make({.type = std::string(type),
+                               .status = status ? "True" : "False",
+                               .reason = std::string(to_string(reason)),
+                               .message = message,
+                               .observed_generation = generation},
+                              now, before));
   };
-  Conditions conditions{make("Ready", ready)};
+  Conditions conditions;
+  add(conditions, "Ready", ready);
   if (!ready) {
-    conditions.push_back(make(is_stalled(reason) ? "Stalled" : "Reconciling", true));
+    add(conditions, is_stalled(reason) ? "Stalled" : "Reconciling", true);
   }
+  return conditions;
+}
+
+Conditions suspended_conditions(std::int64_t generation, WallTime now, const Conditions& before) {
+  Conditions conditions;
+  std::ranges::copy_if(before, std::back_inserter(conditions), [](const Condition& condition) {
+    return condition.type == "Ready" || condition.type == "Stalled";
+  });
+  conditions.push_back(make({.type = "Suspended",
+                             .status = "True",
+                             .reason = "Suspended",
+                             .message = "spec.suspend is true: the target stays as it is, and changes of the "
+                                        "source are not looked at",
+                             .observed_generation = generation},
+                            now, before));
   return conditions;
 }
 

@@ -1,4 +1,5 @@
-// Status conditions by kstatus: Ready is always there, Reconciling and Stalled only while True.
+// Status conditions by kstatus: Ready is there from the first look on, Reconciling, Stalled and Suspended
+// only while True.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +26,7 @@ struct Condition {
 
 using Conditions = std::vector<Condition>;
 
-// The types that this program writes: Ready, Reconciling, Stalled.
+// The types that this program writes: Ready, Reconciling, Stalled, Suspended.
 [[nodiscard]] bool is_our_condition(std::string_view type);
 
 [[nodiscard]] const Condition* find_condition(const Conditions& conditions, std::string_view type);
@@ -34,5 +35,9 @@ using Conditions = std::vector<Condition>;
 // lastTransitionTime stays as it was in `before` where the status of that type has not changed.
 [[nodiscard]] Conditions conditions_for(Reason reason, const std::string& message, std::int64_t generation,
                                         WallTime now, const Conditions& before);
+
+// Suspended is True; Ready and Stalled say what they said before, and nothing is in progress.
+[[nodiscard]] Conditions suspended_conditions(std::int64_t generation, WallTime now,
+                                              const Conditions& before);
 
 }  // namespace sessmtp::api

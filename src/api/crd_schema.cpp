@@ -13,19 +13,31 @@ using nlohmann::json;
 // kind.
 constexpr const char* kSchemaName = "dev.ses-smtp.v1alpha1.SesSmtpCredential";
 
-constexpr std::array<std::string_view, 32> kNeeded{
+constexpr std::array<std::string_view, 50> kNeeded{
     "spec.source.secretName",
+    "spec.source.preset",
+    "spec.source.profile",
     "spec.source.keys.accessKeyId",
     "spec.source.keys.secretAccessKey",
     "spec.source.keys.sessionToken",
     "spec.source.keys.region",
+    "spec.source.keys.file",
     "spec.region",
+    "spec.additionalRegions[]",
     "spec.endpoint.host",
     "spec.endpoint.port",
     "spec.endpoint.tls",
     "spec.endpoint.fips",
     "spec.target.name",
     "spec.target.type",
+    "spec.target.labels",
+    "spec.target.annotations",
+    "spec.target.format",
+    "spec.target.data",
+    "spec.target.conflictPolicy",
+    "spec.target.deletionPolicy",
+    "spec.keepPreviousFor",
+    "spec.suspend",
     "status.observedGeneration",
     "status.conditions[].type",
     "status.conditions[].status",
@@ -35,6 +47,7 @@ constexpr std::array<std::string_view, 32> kNeeded{
     "status.conditions[].lastTransitionTime",
     "status.accessKeyId",
     "status.region",
+    "status.additionalRegions[]",
     "status.endpoint.host",
     "status.endpoint.port",
     "status.endpoint.tls",
@@ -45,7 +58,12 @@ constexpr std::array<std::string_view, 32> kNeeded{
     "status.target.name",
     "status.target.uid",
     "status.target.resourceVersion",
+    "status.target.merged",
     "status.renderVersion",
+    "status.previous.accessKeyId",
+    "status.previous.expiresAt",
+    "status.binding.name",
+    "status.lastHandledReconcileAt",
 };
 
 // Null when `value` is no object or has no such member.

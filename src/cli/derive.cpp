@@ -112,8 +112,7 @@ Outcome<void> check_secret_name(const DeriveOptions& options) {
 }
 
 Outcome<void> check_endpoint(const ses::EndpointOverrides& endpoint) {
-  constexpr std::array<std::uint16_t, 5> kSesPorts = {25, 465, 587, 2465, 2587};
-  if (!endpoint.host && endpoint.port && !std::ranges::count(kSesPorts, *endpoint.port)) {
+  if (!endpoint.host && endpoint.port && !std::ranges::count(ses::kSesPorts, *endpoint.port)) {
     return usage("SES does not listen on the port of --endpoint-port",
                  "its ports are 25, 587 and 2587 (STARTTLS), 465 and 2465 (TLS)", "use one of these");
   }

@@ -283,8 +283,18 @@ std::optional<Observation> Cache::observe(const NamespacedName& credential) cons
   observation.credential = *found->second.credential;
   observation.source = sight_of(source_of(observation.credential));
   observation.target = sight_of(target_of(observation.credential));
-  observation.claims = claims_of(observation.credential, observation.target);
+  observation.claims = claims_of(observation.credential, observation.source, observation.target);
   return observation;
+}
+
+bool Cache::is_alive(const NamespacedName& credential, const std::string& uid) const {
+  const std::scoped_lock lock(mutex_);
+  const auto found = credentials_.find(credential);
+  if (found == credentials_.end()) {
+    return false;
+  }
+  const kube::ObjectMeta& meta = found->second.credential->meta;
+  return meta.uid == uid && !meta.terminating;
 }
 
 std::vector<Cache::CredentialPtr> Cache::credentials() const {
@@ -318,7 +328,7 @@ void Cache::store_credential(SesSmtpCredential credential, Origin origin,
     unrefer(*old.credential, fresh.get(), concerned);
   }
   concerned.insert(key);
-  collect_claimants(target_of(*fresh), concerned);
+  collect_neighbours(*fresh, concerned);
 }
 
 void Cache::drop_credential(const NamespacedName& key, std::set<NamespacedName>& concerned) {
@@ -343,7 +353,7 @@ void Cache::unrefer(const SesSmtpCredential& old, const SesSmtpCredential* fresh
   if (fresh == nullptr || target_of(*fresh) != target_of(old)) {
     secrets_.unrefer(target_of(old), SecretStore::Role::kTarget, old.meta.name);
   }
-  collect_claimants(target_of(old), concerned);
+  collect_neighbours(old, concerned);
 }
 
 void Cache::collect_scope(const std::string& scope, std::set<NamespacedName>& out) const {
@@ -358,6 +368,12 @@ void Cache::collect_claimants(const NamespacedName& target, std::set<NamespacedN
   for (const std::string& name : secrets_.referrers(target, SecretStore::Role::kTarget)) {
     out.insert({target.namespace_, name});
   }
+}
+
+// Those whose claims it is part of: by its target, or because one reads what the other writes.
+void Cache::collect_neighbours(const SesSmtpCredential& credential, std::set<NamespacedName>& out) const {
+  collect_referrers(target_of(credential), out);
+  collect_claimants(source_of(credential), out);
 }
 
 void Cache::collect_referrers(const NamespacedName& secret, std::set<NamespacedName>& out) const {
@@ -387,7 +403,7 @@ Sight Cache::sight_of(const NamespacedName& secret) const {
   return secrets_.sight(secret);
 }
 
-Claims Cache::claims_of(const SesSmtpCredential& credential, const Sight& target) const {
+Claims Cache::claims_of(const SesSmtpCredential& credential, const Sight& source, const Sight& target) const {
   Claims claims;
   std::vector<CredentialPtr> claimants;
   for (const std::string& name : secrets_.referrers(target_of(credential), SecretStore::Role::kTarget)) {
@@ -396,6 +412,20 @@ Claims Cache::claims_of(const SesSmtpCredential& credential, const Sight& target
   }
   if (const SesSmtpCredential& first = winner(claimants, target); first.meta.uid != credential.meta.uid) {
     claims.rival = first.meta.name;
+  }
+  for (const std::string& name : secrets_.referrers(target_of(credential), SecretStore::Role::kSource)) {
+    if (name != credential.meta.name) {
+      claims.reader = name;
+    }
+  }
+  if (source.presence == Presence::kKnown) {
+    for (const std::string& name : secrets_.referrers(source_of(credential), SecretStore::Role::kTarget)) {
+      const SesSmtpCredential& other = *credentials_.at({credential.meta.namespace_, name}).credential;
+      const bool merges = other.spec.target.conflict_policy == api::ConflictPolicy::kMerge;
+      if (merges && name != credential.meta.name && has_consent(other, source.record)) {
+        claims.merger = name;
+      }
+    }
   }
   return claims;
 }

@@ -77,6 +77,9 @@ class Cache {
   // Everything but the time and the live reads; empty when there is no such credential.
   [[nodiscard]] std::optional<Observation> observe(const kube::NamespacedName& credential) const;
 
+  // The very object of that uid is there, and nobody has asked for its deletion.
+  [[nodiscard]] bool is_alive(const kube::NamespacedName& credential, const std::string& uid) const;
+
   [[nodiscard]] std::vector<CredentialPtr> credentials() const;
 
  private:
@@ -102,13 +105,16 @@ class Cache {
   void drop_scope(const std::string& scope, Fill fill);
   void collect_scope(const std::string& scope, std::set<kube::NamespacedName>& out) const;
   void collect_claimants(const kube::NamespacedName& target, std::set<kube::NamespacedName>& out) const;
+  void collect_neighbours(const api::SesSmtpCredential& credential,
+                          std::set<kube::NamespacedName>& out) const;
   void collect_referrers(const kube::NamespacedName& secret, std::set<kube::NamespacedName>& out) const;
   void wake(const std::set<kube::NamespacedName>& credentials,
             kube::Priority priority = kube::Priority::kChanged) const;
   [[nodiscard]] static bool is_filled(const Scope& scope);
   [[nodiscard]] const Scope& scope_of(const std::string& namespace_) const;
   [[nodiscard]] Sight sight_of(const kube::NamespacedName& secret) const;
-  [[nodiscard]] Claims claims_of(const api::SesSmtpCredential& credential, const Sight& target) const;
+  [[nodiscard]] Claims claims_of(const api::SesSmtpCredential& credential, const Sight& source,
+                                 const Sight& target) const;
 
   const Enqueue enqueue_;
   mutable std::mutex mutex_;

@@ -5,6 +5,13 @@
 
 namespace sessmtp::operator_ {
 
+bool has_consent(const api::SesSmtpCredential& credential, const SecretRecord& target) {
+  const bool foreign_controller =
+      !target.controller_uid.empty() && target.controller_uid != credential.meta.uid;
+  return credential.spec.target.conflict_policy != api::ConflictPolicy::kFail && !foreign_controller &&
+         target.allows_takeover_by == credential.meta.name;
+}
+
 const api::SesSmtpCredential& winner(
     const std::vector<std::shared_ptr<const api::SesSmtpCredential>>& claimants, const Sight& target) {
   const bool known = target.presence == Presence::kKnown;
@@ -12,7 +19,9 @@ const api::SesSmtpCredential& winner(
     const bool on_label = known && claimant->meta.uid == target.record.owner_uid;
     const bool in_status =
         known && claimant->status.target && claimant->status.target->uid == target.record.version.uid;
-    return std::tuple(!on_label, !in_status, claimant->meta.creation_timestamp, claimant->meta.uid);
+    const bool consented = known && has_consent(*claimant, target.record);
+    return std::tuple(!on_label, !in_status, !consented, claimant->meta.creation_timestamp,
+                      claimant->meta.uid);
   };
   return **std::ranges::min_element(claimants, {}, rank);
 }

@@ -10,8 +10,12 @@
 
 namespace sessmtp::operator_ {
 
-// The one whose uid is on the live target, else the one whose status names the live target, else the
-// oldest, else the one with the smaller uid. `claimants` is not empty.
+// The Secret allows this credential to take it over or to merge into it, and the credential wants to.
+[[nodiscard]] bool has_consent(const api::SesSmtpCredential& credential, const SecretRecord& target);
+
+// The one whose uid is on the live target, else the one whose status names the live target, else the one
+// that the target itself consents to, else the oldest, else the one with the smaller uid. `claimants` is not
+// empty.
 [[nodiscard]] const api::SesSmtpCredential& winner(
     const std::vector<std::shared_ptr<const api::SesSmtpCredential>>& claimants, const Sight& target);
 

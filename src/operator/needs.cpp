@@ -2,6 +2,7 @@
 
 #include "api/names.h"
 #include "api/reason.h"
+#include "api/spec_check.h"
 #include "base/text.h"
 #include "operator/ownership.h"
 
@@ -18,11 +19,40 @@ Problem lost_to(const std::string& rival, const std::string& target) {
                                        in_quotes(rival) + "; choose another spec.target.name"};
 }
 
+std::string kubectl_annotate(const SesSmtpCredential& credential) {
+  return "kubectl annotate secret -n " + credential.meta.namespace_ + ' ' + credential.spec.target.name +
+         ' ' + std::string(api::kAllowTakeoverByAnnotation) + '=' + credential.meta.name;
+}
+
+// Somebody else's Secret has the target's name. `record` is empty when it is of a type that is not watched.
+Problem conflict(const Observation& o, const std::optional<SecretRecord>& record) {
+  const SesSmtpCredential& credential = o.credential;
+  const std::string secret = "Secret " + in_quotes(credential.spec.target.name);
+  const bool controlled =
+      record && !record->controller_uid.empty() && record->controller_uid != credential.meta.uid;
+  std::string message = secret + " exists and is not managed by this SesSmtpCredential; it is left alone: ";
+  if (record && record->owner_uid == credential.meta.uid) {
+    message = secret +
+              " was made by this SesSmtpCredential, not by others to be merged into; to go on with it: " +
+              kubectl_annotate(credential);
+  } else if (credential.spec.target.conflict_policy == api::ConflictPolicy::kFail) {
+    message += "delete it, choose another spec.target.name, or see spec.target.conflictPolicy";
+  } else if (!record) {
+    message += "its type is not one of a Secret for mail; choose another spec.target.name";
+  } else if (controlled) {
+    message += "it belongs to " + record->controller +
+               ", which would fight over it; choose another spec.target.name";
+  } else {
+    message += "whoever owns it has to consent: " + kubectl_annotate(credential);
+  }
+  return {Reason::kTargetConflict, message};
+}
+
 // Nothing has changed since status was written, so nothing needs to be read.
 bool settled(const Observation& o) {
   const Status& status = o.credential.status;
   const api::Condition* ready = find_condition(status.conditions, "Ready");
-  if (ready == nullptr || !spec_is_observed(o.credential)) {
+  if (ready == nullptr || !spec_is_observed(o.credential) || is_look_requested(o.credential)) {
     return false;
   }
   const bool rendered_so = status.render_version == api::kRenderVersion;
@@ -34,9 +64,45 @@ bool settled(const Observation& o) {
     return false;
   }
   if (ready->status == "True") {
-    return target_is_as_written(o);
+    const bool previous_is_over = status.previous && status.previous->expires_at <= o.now;
+    return target_is_as_written(o) && !previous_is_over;
   }
   return rendered_so && reason && depends_on_source_only(*reason);
+}
+
+// What is wrong with the Secret that has the target's name.
+std::optional<Problem> judge_target(const Observation& o) {
+  const api::Spec& spec = o.credential.spec;
+  const std::string secret = "Secret " + in_quotes(spec.target.name);
+  const bool merges = spec.target.conflict_policy == api::ConflictPolicy::kMerge;
+  const auto record = target_record(o);
+  const bool unwatched = !record && o.target.presence == Presence::kUnwatched;
+  const Ownership ownership = ownership_of(o, record);
+  if (unwatched || ownership == Ownership::kForeign) {
+    const Claimant* owner = record ? living_owner(o, *record) : nullptr;
+    return owner != nullptr && owner->uid != o.credential.meta.uid ? lost_to(owner->name, spec.target.name)
+                                                                   : conflict(o, record);
+  }
+  if (record && record->terminating) {
+    return Problem{Reason::kTargetTerminating,
+                   secret + " is being deleted; " +
+                       (merges ? "it is written to again when its owner has made it anew"
+                               : "it is made anew when it is gone")};
+  }
+  const bool absent =
+      o.target.presence == Presence::kAbsent || std::holds_alternative<Missing>(o.live_target);
+  if (merges && !record && absent) {
+    return Problem{Reason::kTargetNotFound,
+                   secret +
+                       " not found; with spec.target.conflictPolicy Merge it has to be there already, so "
+                       "this waits for it to appear"};
+  }
+  if (!record && absent && !o.claims.reader.empty() && !o.credential.status.target) {
+    return Problem{Reason::kTargetConflict, secret + " is where SesSmtpCredential " +
+                                                in_quotes(o.claims.reader) +
+                                                " expects its IAM key; choose another spec.target.name"};
+  }
+  return std::nullopt;
 }
 
 }  // namespace
@@ -66,6 +132,11 @@ bool spec_is_observed(const SesSmtpCredential& credential) {
   return credential.status.observed_generation == credential.meta.generation;
 }
 
+bool is_look_requested(const SesSmtpCredential& credential) {
+  const std::string_view requested = credential.meta.annotation(api::kReconcileRequestedAtAnnotation);
+  return !requested.empty() && requested != credential.status.last_handled_reconcile_at;
+}
+
 bool target_is_as_written(const Observation& o) {
   return o.target.presence == Presence::kKnown && o.credential.status.target == o.target.record.version &&
          o.credential.status.render_version == api::kRenderVersion;
@@ -73,6 +144,9 @@ bool target_is_as_written(const Observation& o) {
 
 std::optional<Problem> judge_from_metadata(const Observation& o) {
   const api::Spec& spec = o.credential.spec;
+  if (auto problem = check_spec(spec)) {
+    return problem;
+  }
   if (!o.claims.rival.empty()) {
     return lost_to(o.claims.rival, spec.target.name);
   }
@@ -88,35 +162,30 @@ std::optional<Problem> judge_from_metadata(const Observation& o) {
   if (o.source.presence == Presence::kKnown && !o.source.record.owner_uid.empty()) {
     return source_is_target(spec.source.secret_name);
   }
-  const auto record = target_record(o);
-  const bool unwatched = !record && o.target.presence == Presence::kUnwatched;
-  if (unwatched || ownership_of(o, record) == Ownership::kForeign) {
-    if (const Claimant* owner = record ? living_owner(o, *record) : nullptr) {
-      return lost_to(owner->name, spec.target.name);
-    }
-    return Problem{Reason::kTargetConflict, "Secret " + in_quotes(spec.target.name) +
-                                                " exists and is not managed by this SesSmtpCredential; it is "
-                                                "left alone: delete it, or choose another spec.target.name"};
+  if (!o.claims.merger.empty()) {
+    return Problem{Reason::kSourceIsTarget, "SesSmtpCredential " + in_quotes(o.claims.merger) +
+                                                " writes its SMTP credential into Secret " +
+                                                in_quotes(spec.source.secret_name) +
+                                                "; name a Secret that holds the IAM key alone"};
   }
-  if (record && record->terminating) {
-    return Problem{Reason::kTargetTerminating, "Secret " + in_quotes(spec.target.name) +
-                                                   " is being deleted; it is made anew when it is gone"};
-  }
-  return std::nullopt;
+  return judge_target(o);
 }
 
 Needs needs(const Observation& o) {
-  if (o.credential.meta.terminating || judge_from_metadata(o) || settled(o)) {
+  const SesSmtpCredential& credential = o.credential;
+  if (credential.meta.terminating || credential.spec.suspend || judge_from_metadata(o) || settled(o)) {
     return Needs::kNothing;
   }
-  if (o.target.presence == Presence::kUnknown && o.credential.status.target) {
+  if (o.target.presence == Presence::kUnknown && credential.status.target) {
     return Needs::kSourceAndTarget;  // it is there, as far as status knows
   }
   if (o.target.presence != Presence::kKnown) {
     return Needs::kSource;
   }
-  const bool only_source_is_new =
-      was_ready(o.credential.status) && spec_is_observed(o.credential) && target_is_as_written(o);
+  // With keepPreviousFor the old pair is what the target holds.
+  const bool only_source_is_new = was_ready(credential.status) && spec_is_observed(credential) &&
+                                  target_is_as_written(o) && !is_look_requested(credential) &&
+                                  !credential.spec.keep_previous_for;
   return only_source_is_new ? Needs::kSource : Needs::kSourceAndTarget;
 }
 

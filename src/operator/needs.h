@@ -30,6 +30,8 @@ enum class Needs : std::uint8_t {
 [[nodiscard]] bool was_ready(const api::Status& status);
 // Status speaks of the spec as it is now.
 [[nodiscard]] bool spec_is_observed(const api::SesSmtpCredential& credential);
+// Its annotation asks for a look that it has not had yet.
+[[nodiscard]] bool is_look_requested(const api::SesSmtpCredential& credential);
 // Nobody has touched the target since we wrote it, and we would write it the same way.
 [[nodiscard]] bool target_is_as_written(const Observation& observation);
 

@@ -19,9 +19,12 @@ namespace sessmtp::operator_ {
 struct SecretRecord {
   api::SecretVersion version;
   bool terminating = false;
-  bool managed = false;         // carries our managed-by label
-  std::string owner_uid;        // our owner label; empty: none
-  std::string credential_name;  // our annotation: the credential it was written for
+  bool managed = false;                 // carries our managed-by label
+  std::string owner_uid;                // our owner label; empty: none
+  std::string credential_name;          // our annotation: the credential it was written for
+  std::string allows_takeover_by = {};  // the annotation of consent: a credential's name
+  std::string controller = {};          // Kind "name" of the owner reference that controls it; empty: none
+  std::string controller_uid = {};
 
   friend bool operator==(const SecretRecord&, const SecretRecord&) = default;
 };
@@ -55,6 +58,8 @@ struct Claimant {
 struct Claims {
   std::string rival;  // the credential that has our target; empty: we have it
   std::vector<Claimant> claimants;
+  std::string reader = {};  // another credential whose source is our target
+  std::string merger = {};  // another credential that merges into our source, with consent
 };
 
 struct NotRead {};

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "operator/claims.h"
+
 namespace sessmtp::operator_ {
 
 std::optional<SecretRecord> target_record(const Observation& o) {
@@ -24,14 +26,21 @@ Ownership ownership_of(const Observation& o, const std::optional<SecretRecord>& 
     return Ownership::kNone;
   }
   const api::SesSmtpCredential& credential = o.credential;
-  const bool ours_by_status =
-      credential.status.target && credential.status.target->uid == record->version.uid;
+  const bool merges = credential.spec.target.conflict_policy == api::ConflictPolicy::kMerge;
+  if (merges) {
+    return has_consent(credential, *record) ? Ownership::kShared : Ownership::kForeign;
+  }
+  const bool ours_by_status = credential.status.target && !credential.status.target_merged &&
+                              credential.status.target->uid == record->version.uid;
   if (record->owner_uid == credential.meta.uid || ours_by_status) {
     return Ownership::kOurs;
   }
   const bool owner_lives = living_owner(o, *record) != nullptr;
   if (record->managed && record->credential_name == credential.meta.name && !owner_lives) {
     return Ownership::kFormerLife;
+  }
+  if (has_consent(credential, *record) && !owner_lives) {
+    return Ownership::kOffered;
   }
   return Ownership::kForeign;
 }

@@ -12,6 +12,8 @@ enum class Ownership : std::uint8_t {
   kNone,        // there is no such Secret
   kOurs,        // it says so, or status does
   kFormerLife,  // of an earlier object of our name: deleted, or restored from a backup under a new uid
+  kOffered,     // of others, who consent to its being taken over (ConflictPolicy::kAdopt)
+  kShared,      // of others, who consent to our merging into it (ConflictPolicy::kMerge)
   kForeign,
 };
 

@@ -1,6 +1,7 @@
 #include "operator/plan.h"
 
 #include <algorithm>
+#include <map>
 #include <string>
 #include <utility>
 
@@ -10,6 +11,7 @@
 #include "api/target.h"
 #include "base/text.h"
 #include "operator/ownership.h"
+#include "operator/rotation.h"
 #include "operator/write_failure.h"
 #include "ses/region.h"
 
@@ -48,6 +50,12 @@ class Planner {
     if (credential_.meta.terminating) {
       return {};
     }
+    if (credential_.spec.suspend) {
+      return suspend();
+    }
+    if (find_condition(status_.conditions, "Suspended") != nullptr) {
+      note("Resumed", "Resume", "spec.suspend is not set any more");
+    }
     if (const auto problem = judge_from_metadata(o_)) {
       return fail(*problem);
     }
@@ -62,7 +70,7 @@ class Planner {
     }
     const kube::Secret* source = live_secret(o_.live_source);
     if (source == nullptr) {
-      return {};  // settled
+      return settled();
     }
     if (!api::is_watched_type(source->type)) {
       return fail(source_is_unwatched(credential_.spec.source.secret_name, source->type));
@@ -71,6 +79,25 @@ class Planner {
   }
 
  private:
+  Plan suspend() {
+    if (find_condition(status_.conditions, "Suspended") == nullptr) {
+      note("Suspended", "Suspend", "nothing is read or written until spec.suspend is false again");
+    }
+    Status next = status_;
+    next.observed_generation = credential_.meta.generation;
+    next.conditions = suspended_conditions(credential_.meta.generation, o_.now, status_.conditions);
+    Plan result;
+    result.status = std::move(next);
+    result.events = std::move(events_);
+    return result;
+  }
+
+  Plan settled() const {
+    Plan result;
+    result.look_again = time_left_of(status_.previous);
+    return result;
+  }
+
   Plan with_source(const kube::Secret& secret) {
     source_version_ = version_of(secret);
     const bool seen_before = status_.source == source_version_ && spec_is_observed(credential_);
@@ -90,10 +117,26 @@ class Planner {
       return fail({Reason::kEndpointUnknown, "no public SMTP endpoint is known for region " +
                                                  in_quotes(*region) + "; set spec.endpoint.host"});
     }
+    std::map<std::string, ses::Endpoint> additional;
+    for (const std::string& name : credential_.spec.additional_regions) {
+      const auto theirs = additional_endpoint(name, credential_.spec.endpoint);
+      if (!theirs) {
+        return fail({Reason::kEndpointUnknown,
+                     "no public SMTP endpoint is known for region " + in_quotes(name) +
+                         " of spec.additionalRegions; give it a SesSmtpCredential of its own, with "
+                         "spec.endpoint.host"});
+      }
+      additional.emplace(name, *theirs);
+    }
     if (!seen_before) {
       warn_about(*source, *region, *endpoint);
     }
-    return with_key(source->key, *region, *endpoint);
+    return with_key({.key = source->key,
+                     .region = *region,
+                     .endpoint = *endpoint,
+                     .additional_endpoints = std::move(additional),
+                     .key_since = {},
+                     .previous = {}});
   }
 
   [[nodiscard]] Result<std::string, Problem> choose_region(const api::Source& source) const {
@@ -129,57 +172,52 @@ class Planner {
       warn("RegionDiffers", "spec.region " + region + " is used, though Secret " +
                                 in_quotes(credential_.spec.source.secret_name) + " says " + *source.region);
     }
-    if (!ses::is_known_smtp_region(region)) {
-      warn("RegionUnknown", "region " + region + " is not known to offer SES SMTP (list of " +
-                                std::string(ses::kKnownRegionsAsOf) +
-                                "); the password is derived all the same");
-    }
+    warn_if_unknown(region);
+    std::ranges::for_each(credential_.spec.additional_regions,
+                          [this](const std::string& name) { warn_if_unknown(name); });
     if (endpoint.port == 25) {
       warn("PortThrottled", "port 25 is throttled by default on EC2; 587 is not");
     }
   }
 
-  // How the target relates to the key that the source holds now.
-  struct Standing {
-    bool creating = false;
-    bool rotated = false;  // the pair is another one than the target holds
-    WallTime key_since{};
-  };
+  void warn_if_unknown(const std::string& region) {
+    if (!ses::is_known_smtp_region(region)) {
+      warn("RegionUnknown", "region " + region + " is not known to offer SES SMTP (list of " +
+                                std::string(ses::kKnownRegionsAsOf) +
+                                "); the password is derived all the same");
+    }
+  }
 
-  Plan with_key(const ses::IamKey& key, const std::string& region, const ses::Endpoint& endpoint) {
+  Plan with_key(api::Ingredients ingredients) {
     const auto record = target_record(o_);
     const Ownership ownership = ownership_of(o_, record);
     const kube::Secret* live = live_secret(o_.live_target);
-    const std::string masked = ses::mask_access_key_id(key.access_key_id.expose());
+    const CurrentKey current{.key = ingredients.key,
+                             .masked_id = ses::mask_access_key_id(ingredients.key.access_key_id.expose()),
+                             .source = *source_version_};
     // Without a key id that is plainly another one, only the target itself tells whether this is a rotation.
-    const bool telling = masked != "****" && masked != status_.access_key_id;
-    const bool must_compare = !spec_is_observed(credential_) || !target_is_as_written(o_) || !telling;
+    const bool telling = current.masked_id != "****" && current.masked_id != status_.access_key_id;
+    const bool must_compare = !spec_is_observed(credential_) || !target_is_as_written(o_) || !telling ||
+                              credential_.spec.keep_previous_for;
     if (record && live == nullptr && must_compare) {
       return ask_for_target();
     }
-    const Standing standing = stand(key, masked, live, ownership);
-    auto intent = render_target(credential_, {.key = key,
-                                              .region = region,
-                                              .endpoint = endpoint,
-                                              .additional_endpoints = {},
-                                              .key_since = standing.key_since,
-                                              .previous = {}});
+    const Standing standing =
+        stand(o_, current, ownership, live != nullptr && renders_as(*live, ingredients));
+    ingredients.key_since = standing.key_since;
+    ingredients.previous = previous_pair(o_, standing, ingredients.region);
+    auto intent = render_target(credential_, ingredients);
     if (!intent) {
       return fail(intent.error(), intent.error().reason == Reason::kApiError ? Retry::kSlowly : Retry::kNo);
     }
     const api::Drift difference = live != nullptr ? api::drift(*live, *intent) : api::Drift{};
-    if (live != nullptr && live->type != intent->type) {
-      return fail({Reason::kTargetTypeImmutable,
-                   "Secret " + in_quotes(intent->meta.name) +
-                       " has another type, which cannot be changed: delete it, or choose another "
-                       "spec.target.name"});
+    if (live != nullptr) {
+      if (const auto problem = judge_live_target(*live, *intent, difference, ownership)) {
+        return fail(*problem);
+      }
     }
-    if (live != nullptr && live->immutable && !difference.keys.empty()) {
-      return fail({Reason::kTargetImmutable, "Secret " + in_quotes(intent->meta.name) +
-                                                 " is marked immutable: delete it, and it is made anew"});
-    }
-    const bool must_write = live == nullptr || difference.any() || ownership == Ownership::kFormerLife;
-    if (must_write && !o_.written) {
+    const bool taken = ownership == Ownership::kFormerLife || ownership == Ownership::kOffered;
+    if ((live == nullptr || difference.any() || taken) && !o_.written) {
       return write(std::move(*intent), record, ownership);
     }
     SecretVersion target = live != nullptr ? version_of(*live) : SecretVersion{};
@@ -189,40 +227,41 @@ class Planner {
       }
       target = std::get<SecretVersion>(*o_.written);
     }
-    return succeed(masked, region, endpoint, standing, ownership, difference, std::move(target));
+    return succeed(current.masked_id, ingredients, standing, ownership, difference, std::move(target));
   }
 
-  Standing stand(const ses::IamKey& key, const std::string& masked, const kube::Secret* live,
-                 Ownership ownership) const {
-    const WallTime now = std::chrono::floor<std::chrono::seconds>(o_.now);
-    if (live == nullptr) {
-      const bool creating = ownership == Ownership::kNone;
-      const bool same_key = creating && masked == status_.access_key_id && status_.key_since;
-      return {.creating = creating,
-              .rotated = status_.target.has_value() && !same_key,
-              .key_since = same_key ? *status_.key_since : now};
+  // The data would be the same with this key, whatever is kept of the pair before.
+  [[nodiscard]] bool renders_as(const kube::Secret& live, api::Ingredients& ingredients) const {
+    ingredients.previous = kept_pair(live);
+    const auto intent = render_target(credential_, ingredients);
+    return intent && api::drift(live, *intent).keys.empty();
+  }
+
+  static std::optional<Problem> judge_live_target(const kube::Secret& live, const kube::Secret& intent,
+                                                  const api::Drift& difference, Ownership ownership) {
+    const std::string secret = "Secret " + in_quotes(live.meta.name);
+    if (!intent.type.empty() && live.type != intent.type) {
+      return Problem{Reason::kTargetTypeImmutable,
+                     secret +
+                         " has another type, which cannot be changed: delete it, "
+                         "or choose another spec.target.name"};
     }
-    // A pair that differs is a rotation only if it is not the one that status speaks of; otherwise somebody
-    // edited the target. Where the ids do not tell, the target does, as long as nobody has touched it.
-    const bool held = api::holds_pair_of(*live, key);
-    const bool source_is_settled =
-        was_ready(status_) && status_.source == source_version_ && spec_is_observed(credential_);
-    const bool another_id = masked != status_.access_key_id;
-    const bool untouched = status_.target == version_of(*live);
-    const bool unshown = masked == "****" && !holds_id_of(*live, key);
-    const bool changed =
-        status_.target ? another_id || (!source_is_settled && !held && (untouched || unshown)) : !held;
-    const auto annotated = parse_rfc3339(live->meta.annotation(api::kKeySinceAnnotation));
-    return {.creating = false,
-            .rotated = changed && ownership == Ownership::kOurs,
-            .key_since = changed && !held ? now
-                         : annotated      ? *annotated
-                                          : status_.key_since.value_or(now)};
-  }
-
-  static bool holds_id_of(const kube::Secret& live, const ses::IamKey& key) {
-    const auto found = live.data.find(api::kUsernameKey);
-    return found != live.data.end() && found->second.equals(key.access_key_id);
+    if (!live.immutable) {
+      return std::nullopt;
+    }
+    if (ownership == Ownership::kOffered) {
+      return Problem{Reason::kTargetConflict,
+                     secret +
+                         " is marked immutable, so it cannot be taken over: delete it, "
+                         "or choose another spec.target.name"};
+    }
+    if (difference.keys.empty()) {
+      return std::nullopt;
+    }
+    return Problem{Reason::kTargetImmutable,
+                   secret + " is marked immutable: " +
+                       (ownership == Ownership::kShared ? "its owner has to make it anew without that"
+                                                        : "delete it, and it is made anew")};
   }
 
   static Plan write(kube::Secret intent, const std::optional<SecretRecord>& record, Ownership ownership) {
@@ -230,7 +269,7 @@ class Planner {
       intent.meta.resource_version = kNeverAVersion;
     } else {
       intent.meta.uid = record->version.uid;
-      if (ownership == Ownership::kFormerLife) {
+      if (ownership != Ownership::kOurs) {
         intent.meta.resource_version = record->version.resource_version;
       }
     }
@@ -245,13 +284,13 @@ class Planner {
     return result;
   }
 
-  Plan succeed(const std::string& masked, const std::string& region, const ses::Endpoint& endpoint,
-               const Standing& standing, Ownership ownership, const api::Drift& difference,
-               SecretVersion target) {
+  Plan succeed(const std::string& masked, const api::Ingredients& made_of, const Standing& standing,
+               Ownership ownership, const api::Drift& difference, SecretVersion target) {
     Status next = status_;
     next.access_key_id = masked;
-    next.region = region;
-    next.endpoint = endpoint;
+    next.region = made_of.region;
+    next.additional_regions = credential_.spec.additional_regions;
+    next.endpoint = made_of.endpoint;
     next.key_since = standing.key_since;
     if (standing.rotated) {
       next.last_rotation_time = standing.key_since;
@@ -259,11 +298,19 @@ class Planner {
     next.source = source_version_;
     next.target = std::move(target);
     next.target_name = credential_.spec.target.name;
+    next.target_merged = ownership == Ownership::kShared;
     next.render_version = api::kRenderVersion;
+    next.previous.reset();
+    if (made_of.previous) {
+      next.previous = {.access_key_id = ses::mask_access_key_id(made_of.previous->username.expose()),
+                       .expires_at = made_of.previous->expires_at};
+    }
+    const bool binding = credential_.spec.target.format == api::TargetFormat::kServiceBinding;
+    next.binding_name = binding ? next.target_name : std::string();
     announce_success(next, standing, ownership, difference);
     const std::string message = "Secret " + in_quotes(next.target_name) +
-                                " holds the SMTP credential of key " + masked + " for " + endpoint.host +
-                                ':' + std::to_string(endpoint.port);
+                                " holds the SMTP credential of key " + masked + " for " +
+                                made_of.endpoint.host + ':' + std::to_string(made_of.endpoint.port);
     return finish(std::move(next), Reason::kSynced, message, Retry::kNo);
   }
 
@@ -274,8 +321,14 @@ class Planner {
       note("Rotated", "Rotate", target + " now holds the SMTP credential of key " + next.access_key_id);
     } else if (ownership == Ownership::kFormerLife) {
       note("Adopted", "Adopt", target + " is of an earlier object of this name and was taken back");
+    } else if (ownership == Ownership::kOffered) {
+      note("Adopted", "Adopt", target + " was taken over, as its annotation allows");
     } else if (standing.creating && status_.target) {
       note("TargetRepaired", "Repair", target + " was gone and was made anew");
+    } else if (previous_expired(next)) {
+      note("PreviousExpired", "Expire",
+           target + " no longer holds the pair of key " + status_.previous->access_key_id +
+               ", from before the rotation");
     } else if (o_.written && was_ready(status_) && spec_is_observed(credential_) &&
                status_.render_version == api::kRenderVersion) {
       std::vector<std::string> parts = difference.keys;
@@ -287,6 +340,19 @@ class Planner {
     }
   }
 
+  [[nodiscard]] bool previous_expired(const Status& next) const {
+    return status_.previous && !next.previous && status_.previous->expires_at <= o_.now;
+  }
+
+  // Rounded up: what is looked at too early is looked at twice.
+  [[nodiscard]] std::optional<std::chrono::milliseconds> time_left_of(
+      const std::optional<api::PreviousKey>& previous) const {
+    if (!previous || previous->expires_at <= o_.now) {
+      return std::nullopt;
+    }
+    return std::chrono::ceil<std::chrono::milliseconds>(previous->expires_at - o_.now);
+  }
+
   Plan fail(const Problem& problem, Retry retry = Retry::kNo) {
     Status next = status_;
     next.render_version = api::kRenderVersion;  // by whose rules this was judged
@@ -296,6 +362,9 @@ class Planner {
     if (problem.reason == Reason::kTargetConflict) {  // status never names a Secret that is not ours
       next.target.reset();
       next.target_name.clear();
+      next.target_merged = false;
+      next.binding_name.clear();
+      next.previous.reset();
       next.access_key_id.clear();
       next.key_since.reset();
     }
@@ -350,7 +419,12 @@ class Planner {
     next.observed_generation = credential_.meta.generation;
     next.conditions =
         conditions_for(reason, message, credential_.meta.generation, o_.now, status_.conditions);
+    if (const auto requested = credential_.meta.annotation(api::kReconcileRequestedAtAnnotation);
+        !requested.empty()) {
+      next.last_handled_reconcile_at = requested;
+    }
     Plan result;
+    result.look_again = time_left_of(next.previous);
     result.status = std::move(next);
     result.events = std::move(events_);
     result.retry = retry;

@@ -33,13 +33,14 @@ struct Plan {
   std::optional<api::Status> status;  // empty: leave it as it is
   std::vector<kube::Event> events;    // after the status is written
   Retry retry = Retry::kNo;
-  std::chrono::milliseconds retry_after{0};  // no sooner than that: the API server asked for it
+  std::chrono::milliseconds retry_after{0};             // no sooner than that: the API server asked for it
+  std::optional<std::chrono::milliseconds> look_again;  // at a pair that is to go then
 };
 
 // How a write is made safe: its metadata carries conditions that the API server checks.
 //   create     resourceVersion "1", which no object can have: written only if the name is free
 //   update     the uid of the Secret that is ours: written only to that very Secret
-//   take back  that uid and the resourceVersion at which the labels were read
+//   take over, merge  that uid and the resourceVersion at which labels or consent were read
 [[nodiscard]] Plan plan(const Observation& observation);
 
 }  // namespace sessmtp::operator_

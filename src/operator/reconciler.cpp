@@ -73,6 +73,11 @@ Reconciler::Outcome Reconciler::reconcile(const kube::NamespacedName& key, std::
   }
   Plan decided = plan(*observation);
   for (int round = 0; (decided.read_target || decided.write) && round < kMaxRounds; ++round) {
+    // One that went, or is going, while Secrets were read owns nothing any more. With its name on a target,
+    // that would be deleted, even if `--cascade=orphan` was to leave it.
+    if (decided.write && !cache_.is_alive(key, credential.meta.uid)) {
+      return {};
+    }
     if (decided.write) {
       observation->written = write_secret(*decided.write, key, stop);
     } else {
@@ -88,13 +93,13 @@ Reconciler::Outcome Reconciler::reconcile(const kube::NamespacedName& key, std::
   if (decided.retry == Retry::kBackoff && failed_looks == 0) {
     log_first_failure(*observation);
   }
-  Outcome outcome{.retry = decided.retry, .retry_after = decided.retry_after, .again = {}};
+  Outcome outcome{.retry = decided.retry, .retry_after = decided.retry_after, .again = decided.look_again};
   if (!decided.status || *decided.status == credential.status) {
     return outcome;
   }
   if (!observation->written && differ_in_versions_only(credential.status, *decided.status)) {
     if (const milliseconds delay = version_touch_delay(key); delay > 0ms) {
-      outcome.again = delay;
+      outcome.again = outcome.again ? std::min(*outcome.again, delay) : delay;
       return outcome;
     }
   }
@@ -209,7 +214,7 @@ void Reconciler::announce(const SesSmtpCredential& credential, const Plan& decid
   }
   const api::Condition* before = find_condition(credential.status.conditions, "Ready");
   const api::Condition* after = find_condition(decided.status->conditions, "Ready");
-  const bool news = before == nullptr || before->reason != after->reason;
+  const bool news = after != nullptr && (before == nullptr || before->reason != after->reason);
   if (news && decided.events.empty()) {
     log::info(
         after->reason,

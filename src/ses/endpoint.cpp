@@ -1,5 +1,6 @@
 #include "ses/endpoint.h"
 
+#include <algorithm>
 #include <cstddef>
 
 #include "base/text.h"
@@ -17,9 +18,16 @@ std::optional<Endpoint> resolve_endpoint(std::string_view region, const Endpoint
     return std::nullopt;
   }
   endpoint.port = overrides.port.value_or(kDefaultPort);
-  const bool implicit_port = endpoint.port == 465 || endpoint.port == 2465;
-  endpoint.tls = overrides.tls.value_or(implicit_port ? Tls::kImplicit : Tls::kStartTls);
+  endpoint.tls = overrides.tls.value_or(usual_tls(endpoint.port));
   return endpoint;
+}
+
+std::optional<Endpoint> additional_endpoint(std::string_view region, const EndpointOverrides& overrides) {
+  const bool of_ses = overrides.port && std::ranges::count(kSesPorts, *overrides.port) > 0;
+  return resolve_endpoint(region, {.host = std::nullopt,
+                                   .port = of_ses ? overrides.port : std::nullopt,
+                                   .tls = std::nullopt,
+                                   .fips = overrides.fips});
 }
 
 std::string_view to_string(Tls tls) {

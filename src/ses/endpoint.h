@@ -1,6 +1,7 @@
 // Where mail is handed to Amazon SES, and the URL form of a credential. Pure; thread-safe.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -35,6 +36,18 @@ struct EndpointOverrides {
 // the overrides: whether they fit together is for the caller to check.
 [[nodiscard]] std::optional<Endpoint> resolve_endpoint(std::string_view region,
                                                        const EndpointOverrides& overrides);
+
+// That of another region for the same overrides: a host belongs to one region, and a port that is not of SES
+// to that host.
+[[nodiscard]] std::optional<Endpoint> additional_endpoint(std::string_view region,
+                                                          const EndpointOverrides& overrides);
+
+inline constexpr std::array<std::uint16_t, 5> kSesPorts = {25, 465, 587, 2465, 2587};
+
+// How TLS begins there: implicit on 465 and 2465.
+[[nodiscard]] constexpr Tls usual_tls(std::uint16_t port) {
+  return port == 465 || port == 2465 ? Tls::kImplicit : Tls::kStartTls;
+}
 
 // "StartTls" or "Implicit", as in the API.
 [[nodiscard]] std::string_view to_string(Tls tls);

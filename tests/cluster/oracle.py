@@ -73,6 +73,12 @@ def target_data(
     }
 
 
+def additional_region(key: Key, region: str, port: int = 587, scheme: str = "smtp") -> dict[str, str]:
+    """The keys that format Default adds for a region of spec.additionalRegions."""
+    of_the_region = target_data(key, region, port=port, scheme=scheme)
+    return {f"{name}.{region}": of_the_region[name] for name in ("password", "host", "url")}
+
+
 # ---- sources as people make them -----------------------------------------------------------------------
 
 

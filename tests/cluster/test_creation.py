@@ -19,7 +19,7 @@ from harness import (
     named_version,
     version,
 )
-from oracle import EXAMPLE, Key, aws_env, mask, plain, target_data
+from oracle import EXAMPLE, Key, additional_region, aws_env, mask, plain, target_data
 from targets import MANAGED_BY, OWNER_UID, assert_is_target_of, assert_no_value, rfc3339, uid
 
 pytestmark = pytest.mark.usefixtures("controller")
@@ -186,7 +186,13 @@ def test_samples_work(world: World) -> None:
     assert data_of(target) == target_data(EXAMPLE, REGION)
     _, target = world.wait_synced("billing-mail")
     host = "vpce-0a1b2c3d4e5f6a7b8-abcdefgh.email-smtp.eu-west-1.vpce.amazonaws.com"
-    assert data_of(target) == target_data(EXAMPLE, REGION, host, 465, "smtps")
+    assert data_of(target) == (
+        target_data(EXAMPLE, REGION, host, 465, "smtps")
+        | additional_region(EXAMPLE, "eu-central-1", 465, "smtps")
+        | {"sasl_passwd": f"[{host}]:465 {EXAMPLE.id}:{EXAMPLE.password(REGION)}"}
+    )
+    _, target = world.wait_synced("billing-mail-from-file")
+    assert data_of(target) == target_data(EXAMPLE, REGION)
 
 
 WARNINGS = {

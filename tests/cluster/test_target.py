@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from harness import MANAGER, REGION, Controller, World, data_of, encode
+from harness import GARBAGE_SECONDS, MANAGER, REGION, Controller, World, data_of, encode
 from oracle import Key, mask, plain, target_data
 from targets import (
     MANAGED_BY,
@@ -156,7 +156,9 @@ def test_target_of_an_earlier_life_is_taken_back(world: World) -> None:
     age_target(world)
     world.delete_credential(propagationPolicy="Orphan")
     world.wait_for(
-        "the credential is gone", lambda: not world.api.get("SesSmtpCredential", "mail", world.namespace)
+        "the garbage collector has let the target go, and then the credential",
+        lambda: not world.api.get("SesSmtpCredential", "mail", world.namespace),
+        GARBAGE_SECONDS,
     )
     orphan = world.secret()
     assert orphan and not orphan["metadata"].get("ownerReferences")

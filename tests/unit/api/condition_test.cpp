@@ -36,10 +36,9 @@ TEST(Conditions, SuccessIsReadyAlone) {
 }
 
 TEST(Conditions, WhatHealsByItselfIsReconciling) {
-  EXPECT_THAT(
-      conditions_for(Reason::kSourceNotFound, "why", 3, kStart, {}),
-      ElementsAre(condition("Ready", "False", "SourceNotFound", "TargetNotFound", kStartSecond),
-                  condition("Reconciling", "True", "SourceNotFound", "TargetNotFound", kStartSecond)));
+  EXPECT_THAT(conditions_for(Reason::kSourceNotFound, "why", 3, kStart, {}),
+              ElementsAre(condition("Ready", "False", "SourceNotFound", kStartSecond),
+                          condition("Reconciling", "True", "SourceNotFound", kStartSecond)));
 }
 
 TEST(Conditions, WhatWaitsForAPersonIsStalled) {
@@ -53,10 +52,9 @@ TEST(Conditions, TheTimeStaysWhereTheStatusStays) {
   EXPECT_THAT(conditions_for(Reason::kRegionMissing, "why", 3, kStart + 1h, before),
               ElementsAre(condition("Ready", "False", "RegionMissing", kStartSecond),
                           condition("Stalled", "True", "RegionMissing", kStartSecond)));
-  EXPECT_THAT(
-      conditions_for(Reason::kSourceNotFound, "why", 3, kStart + 1h, before),
-      ElementsAre(condition("Ready", "False", "SourceNotFound", "TargetNotFound", kStartSecond),
-                  condition("Reconciling", "True", "SourceNotFound", "TargetNotFound", kStartSecond + 1h)));
+  EXPECT_THAT(conditions_for(Reason::kSourceNotFound, "why", 3, kStart + 1h, before),
+              ElementsAre(condition("Ready", "False", "SourceNotFound", kStartSecond),
+                          condition("Reconciling", "True", "SourceNotFound", kStartSecond + 1h)));
   EXPECT_THAT(conditions_for(Reason::kSynced, "why", 3, kStart + 1h, before),
               ElementsAre(condition("Ready", "True", "Synced", kStartSecond + 1h)));
 }
@@ -81,15 +79,16 @@ TEST(Reasons, AreStalledOrReconcilingAsDocumented) {
       stalled,
       "SourceKeysNotFound SourceKeysAmbiguous SourceValueEmpty TemporaryCredentials AlreadyDerivedPassword "
       "SourceKeysSwapped NotAnAccessKeyId SourceValueMalformed SourceValueDoubleEncoded RegionMissing "
-      "RegionInvalid EndpointUnknown SourceIsTarget TargetConflict TargetImmutable TargetTypeImmutable "
-      "TargetTooLarge ");
-  EXPECT_EQ(reconciling,
-            "SourceNotFound TargetTerminating Forbidden QuotaExceeded AdmissionDenied ApiError ");
+      "RegionInvalid EndpointUnknown TemplateInvalid InvalidSpec SourceIsTarget TargetConflict "
+      "TargetImmutable TargetTypeImmutable TargetTooLarge ");
+  EXPECT_EQ(
+      reconciling,
+      "SourceNotFound TargetNotFound TargetTerminating Forbidden QuotaExceeded AdmissionDenied ApiError ");
   EXPECT_EQ(
       of_the_source,
       "SourceKeysNotFound SourceKeysAmbiguous SourceValueEmpty TemporaryCredentials AlreadyDerivedPassword "
       "SourceKeysSwapped NotAnAccessKeyId SourceValueMalformed SourceValueDoubleEncoded RegionMissing "
-      "RegionInvalid EndpointUnknown ");
+      "RegionInvalid EndpointUnknown TemplateInvalid InvalidSpec ");
   EXPECT_FALSE(is_stalled(Reason::kSynced));
 }
 

@@ -94,13 +94,18 @@ TEST(CrdSchema, TheListHasEveryFieldOfTheStatusThatIsWritten) {
                     .conditions = {ready},
                     .access_key_id = "AKIA************MPLE",
                     .region = "eu-west-1",
+                    .additional_regions = {"eu-central-1"},
                     .endpoint = ses::Endpoint{.host = "h"},
                     .key_since = WallTime{},
                     .last_rotation_time = WallTime{},
                     .source = SecretVersion{"u", "1"},
                     .target = SecretVersion{"u", "1"},
                     .target_name = "mail",
-                    .render_version = 1};
+                    .target_merged = true,
+                    .render_version = 1,
+                    .previous = PreviousKey{},
+                    .binding_name = "mail",
+                    .last_handled_reconcile_at = "now"};
   std::set<std::string> written;
   collect_value(encode_status(full), "status", written);
   const auto in_status = [](const std::string& field) { return field.starts_with("status."); };

@@ -3,6 +3,7 @@
 #include <array>
 
 #include "api/names.h"
+#include "kube/client.h"
 
 namespace sessmtp::operator_ {
 namespace {
@@ -48,6 +49,32 @@ json merged(json object, const json& ours, const json& intent) {
     object[kOwners] = owners;
   }
   return object;
+}
+
+// metadata.managedFields as far as it is about us: of what we applied, all that nobody has changed since.
+json managed_fields(const json& object, const json& ours) {
+  json fields = json::object();
+  for (const char* map : kMaps) {
+    const json::json_pointer where(map);
+    for (const auto& [key, value] : ours.value(where, json::object()).items()) {
+      if (object.value(where, json::object()).value(key, json()) == value) {
+        json& at = where.parent_pointer().empty() ? fields : fields["f:metadata"];
+        at["f:" + where.back()]["f:" + key] = json::object();
+      }
+    }
+  }
+  const json live_owners = object.value(kOwners, json::array());
+  for (const json& owner : ours.value(kOwners, json::array())) {
+    if (std::ranges::find(live_owners, owner) != live_owners.end()) {
+      const std::string item = json{{"uid", owner.at("uid")}}.dump();
+      fields["f:metadata"]["f:ownerReferences"]["k:" + item] = json::object();
+    }
+  }
+  return json::array({{{"manager", kube::kFieldManager},
+                       {"operation", "Apply"},
+                       {"apiVersion", "v1"},
+                       {"fieldsType", "FieldsV1"},
+                       {"fieldsV1", fields}}});
 }
 
 }  // namespace
@@ -126,8 +153,15 @@ std::string FakeApi::written_for(const std::string& path) const {
 }
 
 Answer FakeApi::get(const std::string& path) const {
-  const json* object = find(path);
-  return object == nullptr ? refusal(404, "NotFound", path + " not found") : Answer{200, *object};
+  const auto found = objects_.find(path);
+  if (found == objects_.end()) {
+    return refusal(404, "NotFound", path + " not found");
+  }
+  json object = found->second.object;
+  if (!found->second.ours.empty()) {
+    object["metadata"]["managedFields"] = managed_fields(object, found->second.ours);
+  }
+  return {200, object};
 }
 
 Answer FakeApi::create(const std::string& path, const json& intent) {
@@ -155,7 +189,7 @@ Answer FakeApi::apply(const std::string& path, const json& intent) {
       !version.empty() && version != text(live, "/metadata/resourceVersion")) {
     return refusal(409, "Conflict", "the object has been modified");
   }
-  if (live.at("type") != intent.at("type")) {
+  if (intent.contains("type") && live.at("type") != intent.at("type")) {
     return refusal(422, "Invalid", "type: field is immutable", {{"type", "FieldValueInvalid"}});
   }
   json after = merged(live, found->second.ours, intent);

@@ -219,6 +219,17 @@ TEST_F(ReconcilerTest, OurOwnWritesWakeNobodyElseThanThoseTheyConcern) {
   EXPECT_THAT(queue, IsEmpty());
 }
 
+TEST_F(ReconcilerTest, ACredentialThatGoesWhileWeReadIsNoOwnerAnyMore) {
+  world.source(kKey).credential();
+  watch();
+  connection.before(kGetSource, [this](std::stop_token) {
+    world.remove_credential();
+    world.show(cache);
+  });
+  reconcile();
+  EXPECT_THAT(connection.calls(), ElementsAre(kGetSource));
+}
+
 TEST_F(ReconcilerTest, ASpecChangedWhileWeWroteIsLookedAtOnceMore) {
   world.source(kKey).credential();
   watch();

@@ -1,0 +1,122 @@
+#include "operator/rotation.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "api/names.h"
+#include "operator/needs.h"
+
+namespace sessmtp::operator_ {
+namespace {
+
+const kube::Secret* live_target(const Observation& o) {
+  return std::get_if<kube::Secret>(&o.live_target);
+}
+
+const SecretBytes* value_of(const kube::Secret& secret, const std::string& key) {
+  const auto found = secret.data.find(key);
+  return found == secret.data.end() || found->second.empty() ? nullptr : &found->second;
+}
+
+bool holds_id_of(const kube::Secret& live, const ses::IamKey& key) {
+  const SecretBytes* id = value_of(live, api::kUsernameKey);
+  return id != nullptr && id->equals(key.access_key_id);
+}
+
+// The pair under these keys, with the passwords of other regions.
+std::optional<api::PreviousPair> pair_under(const kube::Secret& live, const std::string& prefix) {
+  const SecretBytes* username = value_of(live, prefix + api::kUsernameKey);
+  const SecretBytes* password = value_of(live, prefix + api::kPasswordKey);
+  if (username == nullptr || password == nullptr) {
+    return std::nullopt;
+  }
+  api::PreviousPair pair{.username = username->clone(),
+                         .password = password->clone(),
+                         .regional_passwords = {},
+                         .expires_at = {}};
+  const std::string regional = prefix + api::kPasswordKey + '.';
+  for (const auto& [key, value] : live.data) {
+    if (key.starts_with(regional)) {
+      pair.regional_passwords.emplace(key.substr(regional.size()), value.clone());
+    }
+  }
+  return pair;
+}
+
+}  // namespace
+
+Standing stand(const Observation& o, const CurrentKey& current, Ownership ownership, bool renders_the_same) {
+  const api::Status& status = o.credential.status;
+  const kube::Secret* live = live_target(o);
+  const WallTime now = std::chrono::floor<std::chrono::seconds>(o.now);
+  if (live == nullptr) {
+    const bool creating = ownership == Ownership::kNone;
+    const bool same_key = creating && current.masked_id == status.access_key_id && status.key_since;
+    return {.creating = creating,
+            .rotated = status.target.has_value() && !same_key,
+            .held = false,
+            .key_since = same_key ? *status.key_since : now};
+  }
+  // A pair that differs is a rotation only if it is not the one that status speaks of; otherwise somebody
+  // edited the target. Where the ids do not tell, the target does, as long as nobody has touched it.
+  const bool held = renders_the_same || api::holds_pair_of(*live, current.key);
+  const bool source_is_settled = was_ready(status) && status.source == current.source;
+  const bool another_id = current.masked_id != status.access_key_id;
+  const bool untouched = status.target && status.target->uid == live->meta.uid &&
+                         status.target->resource_version == live->meta.resource_version;
+  const bool unshown = current.masked_id == "****" && !holds_id_of(*live, current.key);
+  const bool changed =
+      status.target ? another_id || (!source_is_settled && !held && (untouched || unshown)) : !held;
+  const auto annotated = parse_rfc3339(live->meta.annotation(api::kKeySinceAnnotation));
+  const bool ours = ownership == Ownership::kOurs || (ownership == Ownership::kShared && status.target);
+  return {.creating = false,
+          .rotated = changed && ours,
+          .held = held,
+          .key_since = changed && !held ? now
+                       : annotated      ? *annotated
+                                        : status.key_since.value_or(now)};
+}
+
+std::optional<api::PreviousPair> kept_pair(const kube::Secret& live) {
+  const auto expires_at = parse_rfc3339(live.meta.annotation(api::kPreviousExpiresAtAnnotation));
+  auto pair = expires_at ? pair_under(live, "previous-") : std::nullopt;
+  if (pair) {
+    pair->expires_at = *expires_at;
+  }
+  return pair;
+}
+
+std::optional<api::PreviousPair> previous_pair(const Observation& o, const Standing& standing,
+                                               const std::string& region) {
+  const api::SesSmtpCredential& credential = o.credential;
+  const kube::Secret* live = live_target(o);
+  if (!credential.spec.keep_previous_for || live == nullptr) {
+    return std::nullopt;
+  }
+  const std::string_view annotated = live->meta.annotation(api::kRegionAnnotation);
+  if ((annotated.empty() ? credential.status.region : annotated) != region) {
+    return std::nullopt;
+  }
+  const WallTime latest = std::chrono::floor<std::chrono::seconds>(o.now + *credential.spec.keep_previous_for);
+  const bool replaced = standing.rotated && !standing.held;
+  auto pair = replaced ? pair_under(*live, "") : kept_pair(*live);
+  if (!pair) {
+    return std::nullopt;
+  }
+  if (replaced) {
+    // Not what somebody wrote there by hand.
+    if (ses::mask_access_key_id(pair->username.expose()) != credential.status.access_key_id) {
+      return std::nullopt;
+    }
+    pair->expires_at = latest;
+  } else if (pair->expires_at <= o.now) {
+    return std::nullopt;
+  }
+  pair->expires_at = std::min(pair->expires_at, latest);
+  const std::vector<std::string>& regions = credential.spec.additional_regions;
+  std::erase_if(pair->regional_passwords,
+                [&regions](const auto& entry) { return std::ranges::count(regions, entry.first) == 0; });
+  return pair;
+}
+
+}  // namespace sessmtp::operator_
