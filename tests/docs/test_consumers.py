@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import pytest
 import yaml
-from consumers import NOT_RUN, PAGES, ConsumerPage, indexed
+from consumer_pages import NOT_RUN, PAGES, ConsumerPage, indexed
 from harness import OPERATOR, Cluster, Controller, World, unique
 from oracle import Key, plain
 from pages import ROOT
