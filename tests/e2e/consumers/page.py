@@ -120,6 +120,8 @@ class Consumer:
         """Its pods have the local image, find SES at the fake one's address, and trust its certificate."""
         for pod in pods_of(thing):
             pod["hostAliases"] = [{"ip": self.mail.ip, "hostnames": [HOST]}]
+            # Nodemailer asks the DNS first, and falls back to that only when it is refused an answer.
+            pod |= {"dnsPolicy": "None", "dnsConfig": {"nameservers": ["127.0.0.1"]}}
             pod.setdefault("volumes", []).append({"name": "trust", "configMap": {"name": "trust"}})
             for container in pod.get("initContainers", []) + pod["containers"]:
                 container |= {"image": IMAGE, "imagePullPolicy": "Never"}

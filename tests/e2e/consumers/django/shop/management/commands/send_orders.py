@@ -15,7 +15,7 @@ class Command(BaseCommand):
         while True:
             try:
                 send_mail("Your order", "It is on its way.", None, ["customer@example.com"])
-                self.stdout.write("sent")
+                print("sent", flush=True)
             except (OSError, smtplib.SMTPException) as failure:
-                self.stdout.write(f"failed: {failure}")
+                print("failed:", failure, flush=True)
             time.sleep(2)
