@@ -121,7 +121,7 @@ PAGES = [ConsumerPage(file) for file in sorted(FOLDER.glob("*.md")) if file.name
 
 
 def indexed() -> dict[str, set[str]]:
-    """The pages of the table, with what it says of them in the column "tried"; each way of a page has a row."""
+    """The pages of the table, and their column "tried"; each way of a page has a row."""
     found: dict[str, set[str]] = {}
     for consumer, *rest in rows(INDEX, "consumer"):
         link = re.search(r"\((\w+)\.md", consumer)

@@ -51,8 +51,8 @@ def new_key() -> Key:
 
 
 class Page:
-    """What it says, and what the index says about it. Of a page with several ways to do it each way is one, named
-    by its section; what stands outside of these sections belongs to all."""
+    """What it says, and what the index says about it. Of a page with several ways to do it each way is one,
+    named by its section; what stands outside of these sections belongs to all."""
 
     def __init__(self, name: str, way: str, tls: str, security: str, follows: str, tried: str):
         self.name, self.way, self.security = name, way, security.strip("`")
