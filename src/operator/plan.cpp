@@ -232,7 +232,7 @@ class Planner {
 
   // The data would be the same with this key, whatever is kept of the pair before.
   [[nodiscard]] bool renders_as(const kube::Secret& live, api::Ingredients& ingredients) const {
-    ingredients.previous = kept_pair(live);
+    ingredients.previous = api::previous_pair_of(live);
     const auto intent = render_target(credential_, ingredients);
     return intent && api::drift(live, *intent).keys.empty();
   }
