@@ -14,6 +14,7 @@
 #include "cli/controller.h"
 #include "cli/derive.h"
 #include "cli/exit_code.h"
+#include "cli/render.h"
 
 namespace {
 
@@ -30,6 +31,8 @@ int run(int argc, char** argv) {
   const CLI::App* controller = sessmtp::cli::add_controller(app, controller_command);
   sessmtp::cli::DeriveOptions derive_options;
   const CLI::App* derive = sessmtp::cli::add_derive(app, derive_options);
+  sessmtp::cli::RenderOptions render_options;
+  const CLI::App* render = sessmtp::cli::add_render(app, render_options);
   if (argc == 1) {
     std::cerr << app.help();
     return sessmtp::cli::kUsage;
@@ -56,6 +59,9 @@ int run(int argc, char** argv) {
   if (derive->parsed()) {
     return sessmtp::cli::run_derive(derive_options,
                                     {STDIN_FILENO, std::cout, std::cerr, environment_variable});
+  }
+  if (render->parsed()) {
+    return sessmtp::cli::run_render(render_options, {STDIN_FILENO, std::cout, std::cerr});
   }
   return sessmtp::cli::kUsage;
 }

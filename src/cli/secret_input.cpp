@@ -76,8 +76,8 @@ bool is_terminal(int fd) {
   return isatty(fd) == 1;
 }
 
-Result<SecretBytes> read_all(int fd) {
-  std::string buffer(kMaxSecretInput + 1, '\0');
+Result<SecretBytes> read_all(int fd, std::size_t max_size) {
+  std::string buffer(max_size + 1, '\0');
   std::size_t size = 0;
   ssize_t count = 0;
   while (size < buffer.size()) {
@@ -95,9 +95,9 @@ Result<SecretBytes> read_all(int fd) {
     errno = error;
     return system_error("reading standard input");
   }
-  if (size > kMaxSecretInput) {
+  if (size > max_size) {
     return fail(ErrorCode::kInvalidInput,
-                "standard input holds more than " + std::to_string(kMaxSecretInput) + " bytes");
+                "standard input holds more than " + std::to_string(max_size) + " bytes");
   }
   return bytes;
 }

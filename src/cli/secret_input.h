@@ -14,8 +14,8 @@ inline constexpr std::size_t kMaxSecretInput = std::size_t{64} << 10;
 
 [[nodiscard]] bool is_terminal(int fd);
 
-// To the end of a pipe or file; a closed descriptor counts as empty. kInvalidInput beyond kMaxSecretInput.
-[[nodiscard]] Result<SecretBytes> read_all(int fd);
+// To the end of a pipe or file; a closed descriptor counts as empty. kInvalidInput beyond max_size bytes.
+[[nodiscard]] Result<SecretBytes> read_all(int fd, std::size_t max_size = kMaxSecretInput);
 
 // One line from a terminal that shows nothing of it. The terminal is put back as it was on every way out,
 // signals that end the program included.
