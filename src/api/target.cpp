@@ -131,6 +131,7 @@ std::optional<Problem> judge_size(const kube::SecretData& data) {
   std::ranges::sort(keys, std::greater<>());
   keys.resize(std::min<std::size_t>(keys.size(), 3));
   std::vector<std::string> largest;
+  largest.reserve(keys.size());
   for (const auto& [size, key] : keys) {
     largest.push_back(key + " (" + std::to_string(size) + ')');
   }
@@ -274,7 +275,7 @@ bool stands_somewhere(const kube::Secret& live, const SecretBytes& password) {
     const std::string_view text = value.expose();
     return is_ours(live, key) && !key.starts_with(kPreviousPasswordKey) &&
            std::ranges::any_of(forms, [text](const SecretBytes& form) {
-             return text.find(form.expose()) != std::string_view::npos;
+             return text.contains(form.expose());
            });
   });
 }

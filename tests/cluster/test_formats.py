@@ -1,4 +1,4 @@
-"""What the target holds: formats, templates, and what becomes of it when they change: row 25."""
+"""What the target holds: formats, templates, and what becomes of it when they change."""
 
 import base64
 import itertools
@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from harness import REGION, ROOT, World, condition, data_of, encode
+from harness import REGION, ROOT, World, data_of, encode
 from oracle import Key, additional_region, expand, format_data, plain, target_data, template_values
 from targets import assert_untouched, wait_until_changed
 
@@ -117,46 +117,6 @@ def test_rule_of_the_crd_and_parser_agree(world: World) -> None:
     assert [text for text, found in refused.items() if "bad $(...) reference" not in "".join(found)] == []
 
 
-def test_a_region_that_the_spec_does_not_list(world: World) -> None:
-    """Stalled `TemplateInvalid` with key and position, and the target stays; clears when it is listed."""
-    key = Key.new()
-    _, before = world.synced(key)
-    template = f"first\nü$(password@{REGION}) $(password@{OTHER})"
-    world.change_credential(target={"data": {"my.cnf": template}})
-    ready = condition(world.wait_not_ready("TemplateInvalid"), "Ready")
-    column = template.split("\n")[1].index(OTHER) + 1
-    assert f'spec.target.data["my.cnf"]: line 2, column {column}: region "{OTHER}"' in ready["message"]
-    assert_untouched(before, world.secret())
-    world.change_credential(additionalRegions=[OTHER])
-    _, target = world.wait_synced()
-    assert data_of(target)["my.cnf"] == expand(template, template_values(key, REGION, OTHER))
-
-
-def test_more_than_a_secret_can_hold(world: World) -> None:
-    """Stalled `TargetTooLarge`, naming the largest keys, before the API server has to refuse it."""
-    key = Key.new()
-    _, before = world.synced(key)
-    mark = world.cluster.now()
-    data = {f"key-{number:02}": "$(url)" * 680 for number in range(31)} | {"encoded": "$(url|base64)" * 310}
-    world.change_credential(target={"format": "None", "data": data})
-    ready = condition(world.wait_not_ready("TargetTooLarge"), "Ready")
-    values = template_values(key, REGION)
-    total = sum(len(expand(text, values)) for text in data.values())
-    assert f"would hold {total} bytes" in ready["message"]
-    size = len(expand(data["key-30"], values))
-    assert f"the largest keys are key-30 ({size}), key-29 ({size}), key-28 ({size}):" in ready["message"]
-    assert_untouched(before, world.secret())
-    assert world.calls(mark, "mail", "secrets", writes=True) == []
-    # As much as it can hold.
-    length = len(values["url"])
-    count, rest = divmod(1 << 20, 600 * length)
-    fits = {f"key-{number:02}": "$(url)" * 600 for number in range(count)}
-    fits["rest"] = "$(url)" * (rest // length) + "x" * (rest % length)
-    world.change_credential(target={"data": dict.fromkeys(data) | fits})
-    _, target = world.wait_synced()
-    assert sum(len(value) for value in data_of(target).values()) == 1 << 20
-
-
 # ---- when they change ----------------------------------------------------------------------------------
 
 
@@ -168,7 +128,7 @@ def assert_no_rotation(world: World, before: Object, after: Object) -> None:
 
 @pytest.mark.parametrize("first, second", list(itertools.permutations(FORMATS, 2)))
 def test_another_format(world: World, first: str, second: str) -> None:
-    """25 | format or keys changed | obsolete keys of ours removed, those of others stay | –"""
+    """25, for every two formats."""
     key = Key.new()
     values = template_values(key, REGION, OTHER)
 
@@ -191,22 +151,6 @@ def test_another_format(world: World, first: str, second: str) -> None:
     mark = world.cluster.now()
     world.settle()
     assert world.calls(mark, "mail", writes=True) == []
-
-
-def test_labels_and_annotations_that_the_spec_no_longer_has(world: World) -> None:
-    key = Key.new()
-    marks = {"team.example/one": "1", "team.example/two": "2"}
-    _, first = world.synced(key, target={"labels": marks, "annotations": marks})
-    for field in ("labels", "annotations"):
-        assert marks.items() <= first["metadata"][field].items()
-    world.change_secret(metadata={"labels": {"theirs": "3"}, "annotations": {"theirs": "3"}})
-    world.change_credential(target={"labels": {"team.example/one": None}, "annotations": None})
-    _, target = world.wait_synced()
-    names = {field: set(target["metadata"][field]) for field in ("labels", "annotations")}
-    assert {name for name in names["labels"] if "ses-smtp" not in name} == {
-        "app.kubernetes.io/managed-by", "team.example/two", "theirs",
-    }  # fmt: skip
-    assert {name for name in names["annotations"] if "ses-smtp" not in name} == {"theirs"}
 
 
 def test_without_a_readable_pair_a_touched_source_is_no_rotation(world: World) -> None:
