@@ -271,6 +271,32 @@ def test_no_longer_wanted(world: World) -> None:
     assert_nothing_left(world, new)
 
 
+def test_region_changed(world: World) -> None:
+    """26, 18: a password works in one region only, so with the region the previous login goes."""
+    _, new, _ = rotated(world)
+    world.change_credential(region="us-east-1")
+    credential, target = world.wait_synced()
+    assert data_of(target) == target_data(new, "us-east-1")
+    assert "previous" not in credential["status"]
+
+
+def test_shortened(world: World) -> None:
+    """26, when `keepPreviousFor` is made shorter: that long from now at most, and never longer again."""
+    old, new, _ = rotated(world)
+    began = datetime.now(UTC)
+    world.change_credential(keepPreviousFor="1h")
+    credential, target = world.wait_synced()
+    shorter = target["metadata"]["annotations"][EXPIRES_AT]
+    assert (
+        rfc3339(began + timedelta(minutes=59)) <= shorter <= rfc3339(datetime.now(UTC) + timedelta(hours=1))
+    )
+    world.change_credential(keepPreviousFor="2h")
+    credential, target = world.wait_synced()
+    assert data_of(target) == target_data(new, REGION) | previous(old)
+    assert target["metadata"]["annotations"][EXPIRES_AT] == shorter
+    assert credential["status"]["previous"]["expiresAt"] == shorter
+
+
 def test_wanted_after_the_rotation(world: World) -> None:
     """26, when `keepPreviousFor` comes later: what is gone is gone, the next rotation keeps one."""
     world.synced(Key.new())
