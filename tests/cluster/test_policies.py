@@ -1,4 +1,4 @@
-"""What a credential does to a Secret that is not its own, and what it leaves: rows 14, 15, 17, 21, 22 and 25."""
+"""What a credential does to Secrets that are not its own, and what it leaves: rows 14, 15, 17, 21, 22, 25."""
 
 from collections.abc import Iterable
 from typing import Any
