@@ -1,4 +1,4 @@
-"""What a credential does to a Secret that is not its own, and what it leaves: rows 14, 15, 17, 21, 22 and 25."""
+"""What a credential does to Secrets that are not its own, and what it leaves: rows 14, 15, 17, 21, 22, 25."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -143,7 +143,8 @@ def test_immutable_secret(world: World, policy: Object) -> None:
     """14, 15, for a Secret that cannot be changed."""
     theirs = app_secret(world, immutable=True)
     start(world, Key.new(), target=policy)
-    stalled = world.wait_not_ready("TargetImmutable")
+    stalled = world.wait_not_ready("TargetConflict" if policy == ADOPT else "TargetImmutable")
+    assert "immutable" in condition(stalled, "Ready")["message"]
     assert "target" not in stalled["status"]
     world.settle()
     assert_untouched(theirs, world.secret())
