@@ -14,6 +14,7 @@
 #include "base/text.h"
 #include "kube/secret.h"
 #include "operator/cache.h"
+#include "operator/needs.h"
 #include "operator/plan.h"
 
 namespace sessmtp::cli {
@@ -186,7 +187,7 @@ Result<kube::ObjectMeta> OfflineCluster::place(json& object) {
     }
   }
   if (text_of(metadata, "namespace").empty()) {
-    metadata["namespace"] = namespace_;
+    metadata["namespace"] = namespace_.empty() ? "default" : namespace_;
   }
   for (const char* part : {"uid", "resourceVersion"}) {
     if (text_of(metadata, part).empty()) {
@@ -233,6 +234,8 @@ Result<void> OfflineCluster::add_credential(json object) {
   if (const auto checked = check_fields(object); !checked) {
     return checked;
   }
+  const bool in_a_namespace =
+      !namespace_.empty() || !text_of(member_of(object, "metadata"), "namespace").empty();
   if (const auto meta = place(object); !meta) {
     return std::unexpected(meta.error());
   }
@@ -248,13 +251,14 @@ Result<void> OfflineCluster::add_credential(json object) {
                           [&](const Held& held) { return held.credential.meta.key() == name; })) {
     return invalid("there is another SesSmtpCredential of that name in the input");
   }
-  credentials_.push_back({.credential = std::move(*credential), .events = {}});
+  credentials_.push_back({.credential = std::move(*credential), .in_a_namespace = in_a_namespace});
   return {};
 }
 
 // A credential from Git has no uid; the target from the cluster that was written for it tells which it has.
 void OfflineCluster::recognise_targets() {
-  for (auto& [credential, events] : credentials_) {
+  for (Held& held : credentials_) {
+    SesSmtpCredential& credential = held.credential;
     const auto found = secrets_.find({credential.meta.namespace_, credential.spec.target.name});
     if (!credential.meta.uid.starts_with(kMadeUp) || found == secrets_.end()) {
       continue;
@@ -281,29 +285,40 @@ Result<std::vector<OfflineCluster::Outcome>> OfflineCluster::settle() {
     changed = *looked;
   }
   std::vector<Outcome> outcomes;
-  for (Held& held : credentials_) {
-    const SesSmtpCredential& credential = held.credential;
-    Outcome outcome{.name = credential.meta.key(),
-                    .status = credential.status,
-                    .credential = shown(held),
-                    .target = {},
-                    .events = std::move(held.events)};
-    const api::Condition* ready = find_condition(credential.status.conditions, "Ready");
-    const auto found = secrets_.find({credential.meta.namespace_, credential.spec.target.name});
-    if (ready != nullptr && ready->status == "True" && found != secrets_.end()) {
-      json target = found->second;
-      for (const char* field :
-           {"uid", "resourceVersion", "creationTimestamp", "generation", "managedFields", "selfLink"}) {
-        target["metadata"].erase(field);
-      }
-      if (credential.meta.namespace_.empty()) {
-        target["metadata"].erase("namespace");
-      }
-      outcome.target = without_made_up(target);
-    }
-    outcomes.push_back(std::move(outcome));
-  }
+  std::ranges::transform(credentials_, std::back_inserter(outcomes),
+                         [this](Held& held) { return outcome_of(held); });
   return outcomes;
+}
+
+OfflineCluster::Outcome OfflineCluster::outcome_of(Held& held) const {
+  const SesSmtpCredential& credential = held.credential;
+  Outcome outcome{
+      .name = credential.meta.key(),
+      .status = credential.status,
+      .credential = {{"apiVersion", api::kGroupVersion},
+                     {"kind", api::kKind},
+                     {"metadata",
+                      {{"namespace", credential.meta.namespace_}, {"name", credential.meta.name}}},
+                     {"status", without_made_up(encode_status(credential.status))}},
+      .target = {},
+      .events = std::move(held.events)};
+  const api::Condition* ready = find_condition(credential.status.conditions, "Ready");
+  const auto found = secrets_.find({credential.meta.namespace_, credential.spec.target.name});
+  if (ready != nullptr && ready->status == "True" && found != secrets_.end()) {
+    outcome.target = without_made_up(found->second);
+    for (const char* field :
+         {"uid", "resourceVersion", "creationTimestamp", "generation", "managedFields", "selfLink"}) {
+      (*outcome.target)["metadata"].erase(field);
+    }
+  }
+  if (!held.in_a_namespace) {
+    outcome.name.namespace_.clear();
+    outcome.credential["metadata"].erase("namespace");
+    if (outcome.target) {
+      (*outcome.target)["metadata"].erase("namespace");
+    }
+  }
+  return outcome;
 }
 
 // Every pass begins with a new picture of the world, as if all changes had come in by the watches.
@@ -339,13 +354,20 @@ Result<bool> OfflineCluster::look_at_all() {
   return changed;
 }
 
-// What Reconciler::reconcile does. Both Secrets are always read: nobody has to be spared a call.
+// What Reconciler::reconcile does. The first time both Secrets are read, whatever a status from elsewhere
+// says of them.
 Result<bool> OfflineCluster::look_at(Held& held, Observation observation) {
   SesSmtpCredential& credential = held.credential;
   const NamespacedName target{credential.meta.namespace_, credential.spec.target.name};
   observation.now = now_;
-  observation.live_source = read({credential.meta.namespace_, credential.spec.source.secret_name});
-  observation.live_target = read(target);
+  const auto needed = held.seen ? needs(observation) : operator_::Needs::kSourceAndTarget;
+  held.seen = true;
+  if (needed != operator_::Needs::kNothing) {
+    observation.live_source = read({credential.meta.namespace_, credential.spec.source.secret_name});
+  }
+  if (needed == operator_::Needs::kSourceAndTarget) {
+    observation.live_target = read(target);
+  }
   operator_::Plan decided = plan(observation);
   bool changed = false;
   for (int round = 0; (decided.read_target || decided.write) && round < kMaxRounds; ++round) {
@@ -420,18 +442,6 @@ Result<operator_::WriteAnswer> OfflineCluster::apply(const kube::Secret& intent)
     return std::unexpected(meta.error());
   }
   return api::SecretVersion{.uid = meta->uid, .resource_version = meta->resource_version};
-}
-
-json OfflineCluster::shown(const Held& held) const {
-  const SesSmtpCredential& credential = held.credential;
-  json metadata = {{"name", credential.meta.name}};
-  if (!credential.meta.namespace_.empty()) {
-    metadata["namespace"] = credential.meta.namespace_;
-  }
-  return {{"apiVersion", api::kGroupVersion},
-          {"kind", api::kKind},
-          {"metadata", std::move(metadata)},
-          {"status", without_made_up(encode_status(credential.status))}};
 }
 
 }  // namespace sessmtp::cli
