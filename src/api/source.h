@@ -24,13 +24,20 @@ struct Caution {
 struct Source {
   ses::IamKey key;
   std::string region_key;                  // the key that names a region; empty: there is none
+  std::string region_place;                // for messages: `key "region" of Secret "iam"`
   std::optional<std::string> region;       // its value, if that has a region's syntax
   std::optional<std::string> region_hint;  // what was probably meant, if it has not
   std::vector<Caution> cautions;           // WhitespaceTrimmed, UnusualKeyLength
 };
 
-// The shapes recognised by their key names: plain (accessKeyId, secretAccessKey, sessionToken, region) and
-// environment style (AWS_ACCESS_KEY_ID …, also in lower case). SourceKeys override single names.
+// With a preset: what that preset names (source_shapes.h). With Auto every preset is tried, and exactly one
+// may find both an id that begins AKIA (or ASIA, to be refused by its name) and a secret. The same pair found
+// twice is one key: some tools write it twice. Where nothing fits, a value that spoils an otherwise plain
+// case is reported as what it is; a login (username and password that are no IAM key) is no key.
+// SourceKeys take the place of single names; with Auto and both id and secret named, only these count.
 [[nodiscard]] Result<Source, Problem> read_source(const kube::Secret& secret, const SourceSpec& spec);
+
+// spec.region, or that of the source; RegionMissing, RegionInvalid.
+[[nodiscard]] Result<std::string, Problem> choose_region(const Spec& spec, const Source& source);
 
 }  // namespace sessmtp::api

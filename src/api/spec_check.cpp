@@ -20,10 +20,12 @@ std::optional<std::string> wrong_with(const ses::EndpointOverrides& endpoint) {
   const bool well_known = std::ranges::count(ses::kSesPorts, port) > 0;
   const ses::Tls usual = ses::usual_tls(port);
   if (endpoint.host && endpoint.fips) {
-    return "spec.endpoint.fips picks the host name, so it cannot be combined with host; remove one of the two";
+    return "spec.endpoint.fips picks the host name, so it cannot be combined with host; remove one of the "
+           "two";
   }
   if (!endpoint.host && !well_known) {
-    return "SES does not listen on spec.endpoint.port; use 25, 465, 587, 2465 or 2587, or set host if the port "
+    return "SES does not listen on spec.endpoint.port; use 25, 465, 587, 2465 or 2587, or set host if the "
+           "port "
            "belongs to a server of your own";
   }
   if (well_known && endpoint.tls.value_or(usual) != usual) {
@@ -39,12 +41,14 @@ std::optional<std::string> wrong_with_previous(const Spec& spec) {
     return "spec.keepPreviousFor must be between 1m and 2160h (90 days)";
   }
   if (target.format == TargetFormat::kEnv || target.format == TargetFormat::kNone) {
-    return "spec.keepPreviousFor needs spec.target.format Default, BasicAuth or ServiceBinding, since the old "
+    return "spec.keepPreviousFor needs spec.target.format Default, BasicAuth or ServiceBinding, since the "
+           "old "
            "pair is taken from the target's keys username and password";
   }
   for (const char* key : {"username", "password", "previous-username", "previous-password"}) {
     if (target.data.contains(key)) {
-      return "spec.keepPreviousFor keeps what the target's keys username and password held, so spec.target.data "
+      return "spec.keepPreviousFor keeps what the target's keys username and password held, so "
+             "spec.target.data "
              "cannot have a key " +
              in_quotes(key);
     }
@@ -55,12 +59,12 @@ std::optional<std::string> wrong_with_previous(const Spec& spec) {
 // Prefixes that Kubernetes and this program keep to themselves.
 bool is_reserved(std::string_view key) {
   const std::string_view prefix = key.substr(0, key.find('/'));
-  return key.contains('/') && std::ranges::any_of(
-                                  std::array<std::string_view, 3>{"kubernetes.io", "k8s.io", "ses-smtp.dev"},
-                                  [prefix](std::string_view domain) {
-                                    return prefix == domain || (prefix.ends_with(domain) &&
-                                                                prefix[prefix.size() - domain.size() - 1] == '.');
-                                  });
+  return key.contains('/') &&
+         std::ranges::any_of(std::array<std::string_view, 3>{"kubernetes.io", "k8s.io", "ses-smtp.dev"},
+                             [prefix](std::string_view domain) {
+                               return prefix == domain || (prefix.ends_with(domain) &&
+                                                           prefix[prefix.size() - domain.size() - 1] == '.');
+                             });
 }
 
 std::optional<std::string> wrong_with(const TargetSpec& target) {
@@ -70,14 +74,16 @@ std::optional<std::string> wrong_with(const TargetSpec& target) {
              "deletionPolicy to Retain";
     }
     if (!target.labels.empty() || !target.annotations.empty()) {
-      return "spec.target.conflictPolicy Merge writes into a Secret of others, whose labels and annotations are "
+      return "spec.target.conflictPolicy Merge writes into a Secret of others, whose labels and annotations "
+             "are "
              "theirs; remove spec.target.labels and spec.target.annotations";
     }
   }
   if (target.format == TargetFormat::kNone && target.data.empty()) {
     return "spec.target.format None writes the keys of spec.target.data only, and there are none";
   }
-  const bool has_pair = target.format == TargetFormat::kDefault || target.format == TargetFormat::kBasicAuth ||
+  const bool has_pair = target.format == TargetFormat::kDefault ||
+                        target.format == TargetFormat::kBasicAuth ||
                         target.format == TargetFormat::kServiceBinding;
   if (target.type == "kubernetes.io/basic-auth" && !has_pair && !target.data.contains("username") &&
       !target.data.contains("password")) {

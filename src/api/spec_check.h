@@ -1,5 +1,5 @@
-// What the CRD's rules refuse, refused once more: an object may be older than a rule, or its cluster's CRD may
-// be. Pure; thread-safe.
+// What the CRD's rules refuse, refused once more: an object may be older than a rule, or its cluster's CRD
+// may be. Pure; thread-safe.
 #pragma once
 
 #include <optional>

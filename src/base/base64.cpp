@@ -21,7 +21,12 @@ constexpr std::array<std::int16_t, 256> kValues = [] {
 
 std::string base64_encode(std::string_view bytes) {
   std::string text;
-  text.reserve((bytes.size() + 2) / 3 * 4);
+  text.reserve(base64_size(bytes.size()));
+  append_base64(text, bytes);
+  return text;
+}
+
+void append_base64(std::string& to, std::string_view bytes) {
   for (std::size_t i = 0; i < bytes.size(); i += 3) {
     std::uint32_t group = 0;
     const std::size_t count = bytes.size() - i < 3 ? bytes.size() - i : 3;
@@ -29,10 +34,9 @@ std::string base64_encode(std::string_view bytes) {
       group = group << 8 | (j < count ? static_cast<unsigned char>(bytes[i + j]) : 0U);
     }
     for (std::size_t j = 0; j < 4; ++j) {
-      text += j <= count ? kAlphabet[group >> (18 - 6 * j) & 63U] : '=';
+      to += j <= count ? kAlphabet[group >> (18 - 6 * j) & 63U] : '=';
     }
   }
-  return text;
 }
 
 std::optional<SecretBytes> base64_decode(std::string_view text) {

@@ -5,6 +5,8 @@
 namespace sessmtp {
 namespace {
 
+constexpr std::string_view kHex = "0123456789ABCDEF";
+
 constexpr bool is_unreserved(char c) {
   return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
          c == '_' || c == '~';
@@ -26,7 +28,6 @@ bool has_control_characters(std::string_view text) {
 }
 
 void append_percent_encoded(std::string& to, std::string_view text) {
-  constexpr std::string_view kHex = "0123456789ABCDEF";
   for (const char c : text) {
     if (is_unreserved(c)) {
       to += c;
@@ -44,6 +45,24 @@ std::string percent_encode(std::string_view text) {
   encoded.reserve(3 * text.size());  // the text may be a secret: no copies left behind by growing
   append_percent_encoded(encoded, text);
   return encoded;
+}
+
+void append_json_escaped(std::string& to, std::string_view text) {
+  constexpr std::string_view kShort = "\"\\\b\f\n\r\t";
+  constexpr std::string_view kLetters = "\"\\bfnrt";
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (const auto at = kShort.find(c); at != std::string_view::npos) {
+      to += '\\';
+      to += kLetters[at];
+    } else if (byte < 0x20) {
+      to += "\\u00";
+      to += kHex[byte >> 4U];
+      to += kHex[byte & 15U];
+    } else {
+      to += c;
+    }
+  }
 }
 
 bool is_dns_name(std::string_view text, std::size_t max_length, bool dots) {

@@ -33,6 +33,10 @@ namespace sessmtp {
 void append_percent_encoded(std::string& to, std::string_view text);
 [[nodiscard]] std::string percent_encode(std::string_view text);
 
+// As inside the quotes of a JSON string (RFC 8259): '"', '\\' and what is below space are escaped, all else
+// stays. Grows `to` by at most six times the text.
+void append_json_escaped(std::string& to, std::string_view text);
+
 // RFC 1123, as Kubernetes checks names: lower-case letters, digits, '-' inside and, with `dots`, '.' between
 // labels.
 [[nodiscard]] bool is_dns_name(std::string_view text, std::size_t max_length, bool dots);

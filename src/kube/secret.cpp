@@ -3,16 +3,70 @@
 #include <nlohmann/json.hpp>
 
 #include "base/base64.h"
+#include "base/json.h"
+#include "kube/client.h"
 
 namespace sessmtp::kube {
+namespace {
 
-Result<Secret> decode_secret(const nlohmann::json& object) {
+using nlohmann::json;
+
+// FieldsV1, as sigs.k8s.io/structured-merge-diff writes it: "f:NAME" for a field or a key of a map, "k:{...}"
+// for an entry of a list by what identifies it, "." for the thing itself.
+std::set<std::string> fields_in(const json& owned) {
+  std::set<std::string> names;
+  if (owned.is_object()) {
+    for (const auto& [field, inner] : owned.items()) {
+      if (field.starts_with("f:")) {
+        names.insert(field.substr(2));
+      }
+    }
+  }
+  return names;
+}
+
+std::set<std::string> uids_in(const json& owned) {
+  std::set<std::string> uids;
+  if (owned.is_object()) {
+    for (const auto& [entry, inner] : owned.items()) {
+      const auto key = entry.starts_with("k:") ? parse_json(entry.substr(2)) : json();
+      if (key) {
+        uids.insert(text_of(*key, "uid"));
+      }
+    }
+  }
+  return uids;
+}
+
+AppliedFields read_applied(const json& object) {
+  const json& entries = member_of(member_of(object, "metadata"), "managedFields");
+  if (!entries.is_array()) {
+    return {};
+  }
+  for (const json& entry : entries) {
+    if (text_of(entry, "manager") == kFieldManager && text_of(entry, "operation") == "Apply" &&
+        text_of(entry, "subresource").empty()) {
+      const json& fields = member_of(entry, "fieldsV1");
+      const json& metadata = member_of(fields, "f:metadata");
+      return {.data = fields_in(member_of(fields, "f:data")),
+              .labels = fields_in(member_of(metadata, "f:labels")),
+              .annotations = fields_in(member_of(metadata, "f:annotations")),
+              .owners = uids_in(member_of(metadata, "f:ownerReferences"))};
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<Secret> decode_secret(const json& object) {
   auto meta = decode_meta(object);
   if (!meta) {
     return std::unexpected(std::move(meta.error()));
   }
   Secret secret;
   secret.meta = std::move(*meta);
+  secret.applied = read_applied(object);
   if (const auto type = object.find("type"); type != object.end() && type->is_string()) {
     secret.type = type->get<std::string>();
   }
@@ -36,8 +90,7 @@ Result<Secret> decode_secret(const nlohmann::json& object) {
   return secret;
 }
 
-nlohmann::json encode_secret(const Secret& secret) {
-  using nlohmann::json;
+json encode_secret(const Secret& secret) {
   json metadata = {{"namespace", secret.meta.namespace_}, {"name", secret.meta.name}};
   if (!secret.meta.uid.empty()) {
     metadata["uid"] = secret.meta.uid;
@@ -62,11 +115,12 @@ nlohmann::json encode_secret(const Secret& secret) {
   for (const auto& [key, value] : secret.data) {
     data[key] = base64_encode(value.expose());  // stringData does not go with server-side apply
   }
-  return {{"apiVersion", "v1"},
-          {"kind", "Secret"},
-          {"metadata", std::move(metadata)},
-          {"type", secret.type},
-          {"data", std::move(data)}};
+  json object = {
+      {"apiVersion", "v1"}, {"kind", "Secret"}, {"metadata", std::move(metadata)}, {"data", std::move(data)}};
+  if (!secret.type.empty()) {
+    object["type"] = secret.type;
+  }
+  return object;
 }
 
 }  // namespace sessmtp::kube

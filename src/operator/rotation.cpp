@@ -97,7 +97,8 @@ std::optional<api::PreviousPair> previous_pair(const Observation& o, const Stand
   if ((annotated.empty() ? credential.status.region : annotated) != region) {
     return std::nullopt;
   }
-  const WallTime latest = std::chrono::floor<std::chrono::seconds>(o.now + *credential.spec.keep_previous_for);
+  const WallTime latest =
+      std::chrono::floor<std::chrono::seconds>(o.now + *credential.spec.keep_previous_for);
   const bool replaced = standing.rotated && !standing.held;
   auto pair = replaced ? pair_under(*live, "") : kept_pair(*live);
   if (!pair) {

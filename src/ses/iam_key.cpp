@@ -41,26 +41,6 @@ bool same_ignoring_case(std::string_view text, std::string_view column) {
   return std::ranges::equal(text, column, {}, lower);
 }
 
-// The file that the SES console offers after "Create SMTP credentials". Its header changed over the years:
-// "IAM User Name,Smtp Username,Smtp Password", "IAM user name,SMTP user name,SMTP password".
-bool is_ses_console_csv(std::string_view text) {
-  std::string_view header = text.substr(0, text.find_first_of("\r\n"));
-  bool user = false;
-  bool password = false;
-  while (!header.empty()) {
-    const std::size_t comma = std::min(header.find(','), header.size());
-    std::string_view column = trimmed(header.substr(0, comma));
-    header.remove_prefix(std::min(comma + 1, header.size()));
-    if (column.size() >= 2 && column.front() == '"' && column.back() == '"') {
-      column = column.substr(1, column.size() - 2);
-    }
-    user =
-        user || same_ignoring_case(column, "smtp username") || same_ignoring_case(column, "smtp user name");
-    password = password || same_ignoring_case(column, "smtp password");
-  }
-  return user && password;
-}
-
 bool is_already_derived(std::string_view secret) {
   return looks_like_smtp_password(secret) || is_ses_console_csv(secret);
 }
@@ -72,6 +52,15 @@ bool is_not_an_access_key_id(std::string_view id) {
   const auto is_word = [](char c) { return is_alnum(c) || c == '_'; };
   return std::ranges::any_of(kOtherPrefixes, [id](std::string_view p) { return id.starts_with(p); }) ||
          id.size() < 16 || id.size() > 128 || !std::ranges::all_of(id, is_word);
+}
+
+// As `kubectl create secret --from-env-file` takes them over from a file made for a shell.
+bool is_in_quotes(std::string_view value) {
+  return value.size() > 1 && (value.front() == '"' || value.front() == '\'') && value.back() == value.front();
+}
+
+bool is_malformed_secret(std::string_view secret) {
+  return !std::ranges::all_of(secret, is_graphic) || is_in_quotes(secret);
 }
 
 // `echo KEY | base64` encodes the newline as well, hence trimmed.
@@ -124,10 +113,10 @@ Result<IamKey, KeyProblem> check_iam_key(const SecretBytes& access_key_id,
   if (looks_like_access_key_id(secret)) {  // also when the id stands in both places
     return refuse(KeyFault::kSwapped, KeyPart::kSecretAccessKey);
   }
-  if (is_not_an_access_key_id(id)) {
+  if (is_not_an_access_key_id(id) && !is_double_encoded_id(id)) {
     return refuse(KeyFault::kNotAnAccessKeyId, KeyPart::kAccessKeyId);
   }
-  if (!std::ranges::all_of(secret, is_graphic)) {
+  if (is_malformed_secret(secret)) {
     return refuse(KeyFault::kMalformed, KeyPart::kSecretAccessKey);
   }
   if (is_double_encoded_id(id)) {
@@ -151,7 +140,7 @@ Result<SecretAccessKey, KeyFault> check_secret_access_key(const SecretBytes& sec
   if (looks_like_access_key_id(secret)) {
     return std::unexpected(KeyFault::kSwapped);
   }
-  if (!std::ranges::all_of(secret, is_graphic)) {
+  if (is_malformed_secret(secret)) {
     return std::unexpected(KeyFault::kMalformed);
   }
   if (is_double_encoded_secret(secret)) {
@@ -177,6 +166,26 @@ bool looks_like_smtp_password(std::string_view value) {
   // The version byte 0x04 or 0x02 makes the first character and the upper bits of the second.
   return (value[0] == 'B' && value[1] >= 'A' && value[1] <= 'P') ||
          (value[0] == 'A' && value[1] >= 'g' && value[1] <= 'v');
+}
+
+// Its header changed over the years: "IAM User Name,Smtp Username,Smtp Password",
+// "IAM user name,SMTP user name,SMTP password".
+bool is_ses_console_csv(std::string_view text) {
+  std::string_view header = text.substr(0, text.find_first_of("\r\n"));
+  bool user = false;
+  bool password = false;
+  while (!header.empty()) {
+    const std::size_t comma = std::min(header.find(','), header.size());
+    std::string_view column = trimmed(header.substr(0, comma));
+    header.remove_prefix(std::min(comma + 1, header.size()));
+    if (column.size() >= 2 && column.front() == '"' && column.back() == '"') {
+      column = column.substr(1, column.size() - 2);
+    }
+    user =
+        user || same_ignoring_case(column, "smtp username") || same_ignoring_case(column, "smtp user name");
+    password = password || same_ignoring_case(column, "smtp password");
+  }
+  return user && password;
 }
 
 bool looks_like_access_key_id(std::string_view value) {

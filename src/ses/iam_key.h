@@ -21,7 +21,7 @@ enum class KeyFault : std::uint8_t {
   kAlreadyDerivedPassword,  // the secret has the shape of an SMTP password, or is the SES console's CSV file
   kSwapped,                 // an access key id stands where the secret should be
   kNotAnAccessKeyId,        // a user id, role id, ARN …, or outside ^\w{16,128}$
-  kMalformed,               // white space, control or non-ASCII bytes inside a value
+  kMalformed,               // white space, control or non-ASCII bytes inside a value, or quotes around it
   kDoubleEncoded,           // base64 of a 40-character secret access key, or of an access key id
 };
 
@@ -64,6 +64,9 @@ struct SecretAccessKey {
 
 // Has the shape of an SMTP password: ^B[A-P][A-Za-z0-9+/]{42}$ (v4) or ^A[g-v][A-Za-z0-9+/]{42}$ (v2).
 [[nodiscard]] bool looks_like_smtp_password(std::string_view value);
+
+// The file that the SES console offers after "Create SMTP credentials": with an SMTP password, not a key.
+[[nodiscard]] bool is_ses_console_csv(std::string_view text);
 
 // Has the shape of today's access key ids: ^(AKIA|ASIA)[A-Z0-9]{16}$.
 [[nodiscard]] bool looks_like_access_key_id(std::string_view value);

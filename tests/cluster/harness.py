@@ -43,9 +43,12 @@ STALLED = {
     "SourceKeysNotFound", "SourceKeysAmbiguous", "SourceValueEmpty", "TemporaryCredentials",
     "AlreadyDerivedPassword", "SourceKeysSwapped", "NotAnAccessKeyId", "SourceValueMalformed",
     "SourceValueDoubleEncoded", "SourceIsTarget", "RegionMissing", "RegionInvalid", "EndpointUnknown",
-    "TargetConflict", "TargetImmutable", "TargetTypeImmutable",
+    "TargetConflict", "TargetImmutable", "TargetTypeImmutable", "TargetTooLarge", "TemplateInvalid",
+    "InvalidSpec",
 }  # fmt: skip
-NORMAL = {"Synced", "Rotated", "TargetRepaired", "Adopted"}  # events; all others are warnings
+NORMAL = {  # events; all others are warnings
+    "Synced", "Rotated", "TargetRepaired", "Adopted", "PreviousExpired", "Suspended", "Resumed",
+}  # fmt: skip
 
 T = TypeVar("T")
 
@@ -557,7 +560,7 @@ class World:
                 source
                 and target
                 and status["source"] == version(source)
-                and status["target"] == named_version(target)
+                and status["target"] | {"merged": True} == named_version(target) | {"merged": True}
             )
             return (credential, target) if same else None
 

@@ -1,11 +1,15 @@
 """What the operator has to write, worked out by other means than its own code: Python's hmac and urllib."""
 
 import base64
+import csv
 import hmac
+import json
 import random
 import re
 import string
+from configparser import ConfigParser
 from dataclasses import dataclass
+from io import StringIO
 from urllib.parse import quote
 
 SourceData = dict[str, str | bytes]  # what stands in a Secret
@@ -88,3 +92,54 @@ def plain(key: Key, **more: str) -> SourceData:
 
 def aws_env(key: Key, **more: str) -> SourceData:
     return {"AWS_ACCESS_KEY_ID": key.id, "AWS_SECRET_ACCESS_KEY": key.secret} | more
+
+
+def crossplane(key: Key, **more: str) -> SourceData:
+    """The connection Secret of an AccessKey of provider-aws."""
+    return {"username": key.id, "password": key.secret} | more
+
+
+def vault(key: Key, **more: str) -> SourceData:
+    """An IAM user's key of the AWS secrets engine, as the Vault Secrets Operator writes it: null is text."""
+    user = {"access_key": key.id, "secret_key": key.secret, "security_token": None, "session_token": None}
+    texts: SourceData = {name: "null" if value is None else value for name, value in user.items()}
+    return texts | {"_raw": json.dumps(user)} | more
+
+
+def id_secret(key: Key, **more: str) -> SourceData:
+    return {"id": key.id, "secret": key.secret} | more
+
+
+def credentials_file(key: Key, profile: str = "default", **more: str) -> str:
+    """What `aws configure` keeps in ~/.aws/credentials."""
+    file = ConfigParser(interpolation=None)
+    file[profile] = {"aws_access_key_id": key.id, "aws_secret_access_key": key.secret} | more
+    text = StringIO()
+    file.write(text)
+    return text.getvalue()
+
+
+def create_access_key(key: Key, **more: str) -> str:
+    """The answer of `aws iam create-access-key`."""
+    answer = {"UserName": "ses", "AccessKeyId": key.id, "Status": "Active", "SecretAccessKey": key.secret}
+    return json.dumps({"AccessKey": answer | more}, indent=4)
+
+
+def get_session_token(key: Key) -> str:
+    """The answer of `aws sts get-session-token`, but with a long-term id: only the token tells."""
+    answer = {"AccessKeyId": key.id, "SecretAccessKey": key.secret, "SessionToken": "IQoJb3JpZ2luX2VjEXAMPLE"}
+    return json.dumps({"Credentials": answer | {"Expiration": "2026-11-23T00:00:00+00:00"}})
+
+
+def access_keys_csv(*keys: Key) -> str:
+    """The file that the IAM console offers, with a byte order mark and the line ends of Windows."""
+    text = StringIO()
+    csv.writer(text).writerows(
+        [("Access key ID", "Secret access key"), *((key.id, key.secret) for key in keys)]
+    )
+    return "\ufeff" + text.getvalue()
+
+
+def smtp_credentials_csv(key: Key, region: str) -> str:
+    """The file that the SES console offers: its password is derived already."""
+    return f"IAM user name,SMTP user name,SMTP password\nses-user,{key.id},{key.password(region)}\n"

@@ -63,7 +63,7 @@ def use(world: World) -> list[Key]:
     for number, refusal in enumerate((TEMPORARY | REFUSALS).values()):
         bad.append(Key.new())
         world.write_source(refusal.data(bad[-1]), f"iam-{number}")
-        world.create_credential(f"refused-{number}", source=f"iam-{number}")
+        world.create_credential(f"refused-{number}", source=f"iam-{number}", source_keys=refusal.source)
     for number, refusal in enumerate((TEMPORARY | REFUSALS).values()):
         world.wait_not_ready(refusal.reason, f"refused-{number}")
         world.wait_event(refusal.reason, f"refused-{number}")

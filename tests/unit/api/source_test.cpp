@@ -66,8 +66,6 @@ TEST(ReadSource, KnowsTheShapes) {
   EXPECT_EQ(found(env()), kOtherPair);
   EXPECT_EQ(found({{"aws_access_key_id", kId}, {"aws_secret_access_key", kSecret}}), kPair);
   EXPECT_EQ(found({{"AWS_ACCESS_KEY_ID", kId}, {"aws_secret_access_key", kSecret}}), kPair);
-  EXPECT_EQ(found({{"username", kId}, {"password", kSecret}}), "SourceKeysNotFound")
-      << "a database login is no key";
 }
 
 TEST(ReadSource, TwoCompleteKeysAreAmbiguousAndHalfOfOneIsNot) {
@@ -131,35 +129,54 @@ TEST(ReadSource, TokensOfTheShapeFoundAreRefused) {
   EXPECT_EQ(found(with(env(), {{"aws_session_token", "SENTINEL"}})), "TemporaryCredentials");
 }
 
-TEST(ReadSource, MessagesOfEveryFaultNameTheKeyAndNeverAValue) {
+TEST(ReadSource, MessagesOfEveryFaultSayWhereItIsAndWhatComesOfItAndNeverAValue) {
   struct Case {
     Data data;
     const char* reason;
     const char* key;
+    const char* advice;
   };
   const auto changed = [](const std::string& key, const std::string& value) {
     Data data = plain();
     data[key] = value;
     return data;
   };
+  const std::string quoted = '"' + kSecret + '"';
   const std::vector<Case> cases = {
-      {changed("accessKeyId", ""), "SourceValueEmpty", "accessKeyId"},
-      {changed("secretAccessKey", "\n"), "SourceValueEmpty", "secretAccessKey"},
-      {changed("accessKeyId", "ASIAIOSFODNN7SENTINE"), "TemporaryCredentials", "accessKeyId"},
-      {changed("sessionToken", "SENTINEL"), "TemporaryCredentials", "sessionToken"},
+      {changed("accessKeyId", ""), "SourceValueEmpty", "\"accessKeyId\"", "put the access key id"},
+      {changed("secretAccessKey", "\n"), "SourceValueEmpty", "\"secretAccessKey\"",
+       "put the secret access key"},
+      {changed("accessKeyId", "ASIAIOSFODNN7SENTINE"), "TemporaryCredentials", "\"accessKeyId\"", "IAM user"},
+      {changed("sessionToken", "SENTINEL"), "TemporaryCredentials", "\"sessionToken\"", "IAM user"},
       {changed("secretAccessKey", "BLBM/9hSUELfq8Gw+rU1YcBjkOxGbhT2XG763xVLGWL9"), "AlreadyDerivedPassword",
-       "secretAccessKey"},
-      {{{"accessKeyId", kSecret}, {"secretAccessKey", kId}}, "SourceKeysSwapped", "secretAccessKey"},
-      {changed("accessKeyId", "AIDACKCEVSQ6C2SENTINEL"), "NotAnAccessKeyId", "accessKeyId"},
-      {changed("secretAccessKey", "wJalr XUtnFEMI/SENTINEL"), "SourceValueMalformed", "secretAccessKey"},
-      {changed("secretAccessKey", base64_encode(kSecret)), "SourceValueDoubleEncoded", "secretAccessKey"},
-      {with(plain(), env()), "SourceKeysAmbiguous", "AWS_ACCESS_KEY_ID"},
-      {{{"user", "SENTINEL"}, {"accessKeyId", kId}}, "SourceKeysNotFound", "found accessKeyId, user"},
-      {{}, "SourceKeysNotFound", "found no keys"},
+       "\"secretAccessKey\"", "put the secret access key"},
+      {{{"accessKeyId", kSecret}, {"secretAccessKey", kId}},
+       "SourceKeysSwapped",
+       "\"secretAccessKey\"",
+       "put each in its place"},
+      {changed("accessKeyId", "AIDACKCEVSQ6C2SENTINEL"), "NotAnAccessKeyId", "\"accessKeyId\"",
+       "begins with AKIA"},
+      {changed("accessKeyId", '"' + kId + '"'), "NotAnAccessKeyId", "\"accessKeyId\"", "without quotes"},
+      {changed("secretAccessKey", "wJalr XUtnFEMI/SENTINEL"), "SourceValueMalformed", "\"secretAccessKey\"",
+       "store the bare key"},
+      {changed("secretAccessKey", quoted), "SourceValueMalformed", "\"secretAccessKey\"", "quotes around it"},
+      {changed("secretAccessKey", base64_encode(kSecret)), "SourceValueDoubleEncoded", "\"secretAccessKey\"",
+       "encode it once"},
+      {changed("accessKeyId", base64_encode(kId)), "SourceValueDoubleEncoded", "\"accessKeyId\"",
+       "encode it once"},
+      {with(plain(), env()), "SourceKeysAmbiguous", "\"AWS_ACCESS_KEY_ID\"", "spec.source.preset"},
+      {{{"user", "SENTINEL"}, {"accessKeyId", kId}},
+       "SourceKeysNotFound",
+       "found accessKeyId, user",
+       "spec.source.keys"},
+      {{}, "SourceKeysNotFound", "found no keys", "spec.source.preset"},
   };
   for (const Case& one : cases) {
     EXPECT_EQ(found(one.data), one.reason);
-    EXPECT_THAT(message(one.data), AllOf(HasSubstr(one.key), HasSubstr("iam"))) << one.reason;
+    EXPECT_THAT(message(one.data), AllOf(HasSubstr(one.key), HasSubstr("Secret \"iam\""), HasSubstr("535"),
+                                         HasSubstr(one.advice)))
+        << one.reason;
+    EXPECT_LE(message(one.data).size(), 1000U) << "an event takes no more";
     for (const auto& [key, value] : one.data) {
       if (value.size() > 2) {
         EXPECT_THAT(message(one.data), Not(HasSubstr(value))) << one.reason;
@@ -187,6 +204,33 @@ TEST(ReadSource, CautionsDoNotStopIt) {
   ASSERT_EQ(unusual->cautions.size(), 1U);
   EXPECT_EQ(unusual->cautions[0].reason, "UnusualKeyLength");
   EXPECT_THAT(read_source(secret(plain()), {})->cautions, IsEmpty());
+}
+
+std::string region(const std::optional<std::string>& in_spec, const Data& more) {
+  const auto source = read_source(secret(with(plain(), more)), {});
+  Spec spec;
+  spec.source.secret_name = "iam";
+  spec.region = in_spec;
+  const auto chosen = choose_region(spec, *source);
+  return chosen ? *chosen : std::string(to_string(chosen.error().reason)) + ": " + chosen.error().message;
+}
+
+TEST(ChooseRegion, TheSpecWinsOverTheSource) {
+  EXPECT_EQ(region("eu-west-2", {{"region", "eu-west-1"}}), "eu-west-2");
+  EXPECT_EQ(region("eu-west-2", {{"region", "nonsense"}}), "eu-west-2");
+  EXPECT_EQ(region({}, {{"region", "eu-west-1"}}), "eu-west-1");
+}
+
+TEST(ChooseRegion, WhatIsMissingOrNoRegionIsSaid) {
+  EXPECT_THAT(region({}, {}),
+              AllOf(HasSubstr("RegionMissing: "), HasSubstr("spec.region"), HasSubstr("535")));
+  EXPECT_THAT(region({}, {{"region", "EU-WEST-1a"}}),
+              AllOf(HasSubstr("RegionInvalid: key \"region\" of Secret \"iam\""),
+                    HasSubstr("did you mean eu-west-1?"), HasSubstr("535"), Not(HasSubstr("EU-WEST"))));
+  EXPECT_THAT(region({}, {{"region", kOtherSecret}}),
+              AllOf(HasSubstr("RegionInvalid: "), Not(HasSubstr(kOtherSecret))));
+  EXPECT_THAT(region("nonsense", {{"region", "eu-west-1"}}),
+              AllOf(HasSubstr("RegionInvalid: spec.region"), HasSubstr("535")));
 }
 
 }  // namespace

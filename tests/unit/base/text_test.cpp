@@ -12,5 +12,11 @@ TEST(Text, TrimmedLosesWhatIsAroundItAndNothingInside) {
   EXPECT_EQ(trimmed(""), "");
 }
 
+TEST(Text, JsonEscapedIsTheInsideOfAJsonString) {
+  std::string text = "=";
+  append_json_escaped(text, "a\"b\\c/\b\f\n\r\t\x01\x1f\x7f ü");
+  EXPECT_EQ(text, "=a\\\"b\\\\c/\\b\\f\\n\\r\\t\\u0001\\u001F\x7f ü");
+}
+
 }  // namespace
 }  // namespace sessmtp

@@ -56,15 +56,18 @@ json managed_fields(const json& object, const json& ours) {
   json fields = json::object();
   for (const char* map : kMaps) {
     const json::json_pointer where(map);
-    for (const auto& [key, value] : ours.value(where, json::object()).items()) {
-      if (object.value(where, json::object()).value(key, json()) == value) {
+    const json live = object.value(where, json::object());
+    const json applied = ours.value(where, json::object());
+    for (const auto& [key, value] : applied.items()) {
+      if (live.contains(key) && live.at(key) == value) {
         json& at = where.parent_pointer().empty() ? fields : fields["f:metadata"];
         at["f:" + where.back()]["f:" + key] = json::object();
       }
     }
   }
   const json live_owners = object.value(kOwners, json::array());
-  for (const json& owner : ours.value(kOwners, json::array())) {
+  const json applied_owners = ours.value(kOwners, json::array());
+  for (const json& owner : applied_owners) {
     if (std::ranges::find(live_owners, owner) != live_owners.end()) {
       const std::string item = json{{"uid", owner.at("uid")}}.dump();
       fields["f:metadata"]["f:ownerReferences"]["k:" + item] = json::object();

@@ -124,6 +124,11 @@ World& World::change_spec(const json& patch, const std::string& name) {
   return *this;
 }
 
+World& World::annotate(const std::string& key, const std::string& value, const std::string& name) {
+  api.edit(credential_at(name), [&](json& object) { object["metadata"]["annotations"][key] = value; });
+  return *this;
+}
+
 World& World::edit(const std::string& secret, const std::function<void(json&)>& change) {
   api.edit(secret_at(secret), change);
   return *this;
@@ -225,6 +230,7 @@ Turn World::reconcile(const std::string& name) {
     }
     decided = plan(*observation);
   }
+  turn.look_again = decided.look_again;
   turn.retry = decided.read_target || decided.write ? Retry::kBackoff : decided.retry;
   if (decided.status && *decided.status != observation->credential.status) {
     turn.status_changed = true;

@@ -55,6 +55,7 @@ struct Turn {
   Names events;  // "Rotated", "Warning TargetConflict"
   Names notes;   // their texts
   Retry retry = Retry::kNo;
+  std::optional<std::chrono::milliseconds> look_again;
 
   // Nothing was read, written or said.
   [[nodiscard]] bool quiet() const;
@@ -72,6 +73,7 @@ class World {
   World& secret(const std::string& name, const Data& data, const json& metadata = json::object());
   // A credential that reads "iam"; `spec` is merged into that.
   World& credential(const std::string& name = "mail", const json& spec = json::object());
+  World& annotate(const std::string& key, const std::string& value, const std::string& name = "mail");
   World& change_spec(const json& patch, const std::string& name = "mail");
   World& edit(const std::string& secret, const std::function<void(json&)>& change);
   World& remove(const std::string& secret);
