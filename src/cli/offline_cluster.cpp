@@ -8,10 +8,10 @@
 
 #include "api/crd_schema.h"
 #include "api/names.h"
-#include "api/target.h"
 #include "base/base64.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "kube/client.h"
 #include "kube/secret.h"
 #include "operator/cache.h"
 #include "operator/needs.h"
@@ -36,13 +36,14 @@ bool is_made_up(const json& value) {
   return value.is_string() && value.get_ref<const std::string&>().starts_with(kMadeUp);
 }
 
-// Without made-up members, and without the items of lists that have any: an owner reference lacks its uid.
+// Without made-up members, what is empty, and the items of lists that have made-up members: an owner
+// reference lacks its uid.
 json without_made_up(const json& value) {
   if (value.is_object()) {
     json result = json::object();
     for (const auto& [name, member] : value.items()) {
       json kept = is_made_up(member) ? json() : without_made_up(member);
-      if (!kept.is_null() && !(kept.empty() && !member.empty())) {
+      if (!kept.empty()) {
         result[name] = std::move(kept);
       }
     }
@@ -99,32 +100,64 @@ Result<void> merge_string_data(json& object) {
   return {};
 }
 
-// Removes what the intent once brought and does not bring any more, as server-side apply does.
-Result<void> drop_what_left(json& object, const kube::Secret& intent) {
-  const auto live = kube::decode_secret(object);
-  if (!live) {
-    return std::unexpected(live.error());
+// The names of a map as FieldsV1 has them.
+json field_names(const json& map) {
+  json fields = json::object();
+  for (const auto& [name, value] : map.items()) {
+    fields["f:" + name] = json::object();
   }
-  const api::Drift left = api::drift(*live, intent);
-  for (const std::string& key : left.keys) {
-    object["data"].erase(key);
+  return fields;
+}
+
+// metadata.managedFields after an apply of ours; nobody looks at those of others.
+json managed_fields(const json& intent) {
+  const json& metadata = intent["metadata"];
+  json owners = json::object();
+  for (const json& owner : member_of(metadata, "ownerReferences")) {
+    owners["k:" + to_json_text({{"uid", owner["uid"]}})] = json::object();
   }
-  for (const std::string& name : left.metadata) {
-    for (const char* part : {"labels", "annotations"}) {
-      if (object["metadata"].contains(part)) {
-        object["metadata"][part].erase(name);
-      }
+  const json fields = {{"f:data", field_names(intent["data"])},
+                       {"f:metadata",
+                        {{"f:labels", field_names(member_of(metadata, "labels"))},
+                         {"f:annotations", field_names(member_of(metadata, "annotations"))},
+                         {"f:ownerReferences", std::move(owners)}}}};
+  return json::array({{{"manager", kube::kFieldManager},
+                       {"operation", "Apply"},
+                       {"apiVersion", "v1"},
+                       {"fieldsType", "FieldsV1"},
+                       {"fieldsV1", fields}}});
+}
+
+// A map as it is after an apply: what the intent has is set, what we once applied and it has not is gone.
+void apply_map(json& object, const char* name, const json& intent, const std::set<std::string>& applied) {
+  const json& wanted = member_of(intent, name);
+  json& map = object[name];
+  if (map.is_null()) {
+    map = json::object();
+  }
+  for (const std::string& key : applied) {
+    if (!wanted.contains(key)) {
+      map.erase(key);
     }
-    if (name == "ownerReferences") {
-      std::erase_if(object["metadata"][name].get_ref<json::array_t&>(), [&](const json& owner) {
-        const std::string uid = text_of(owner, "uid");
-        return text_of(owner, "kind") == api::kKind &&
-               std::ranges::find(intent.meta.owner_references, uid, &kube::OwnerReference::uid) ==
-                   intent.meta.owner_references.end();
-      });
+  }
+  if (wanted.is_object()) {
+    map.update(wanted);
+  }
+}
+
+void apply_owners(json& metadata, const json& intent, const std::set<std::string>& applied) {
+  json owners = json::array();
+  for (const json& owner : member_of(metadata, "ownerReferences")) {
+    if (!applied.contains(text_of(owner, "uid"))) {
+      owners.push_back(owner);
     }
   }
-  return {};
+  for (const json& owner : member_of(intent, "ownerReferences")) {
+    if (std::ranges::find(owners, owner) == owners.end()) {
+      owners.push_back(owner);
+    }
+  }
+  metadata["ownerReferences"] = std::move(owners);
 }
 
 // --- credentials ---
@@ -409,7 +442,7 @@ operator_::LiveRead OfflineCluster::read(const NamespacedName& name) const {
   return std::move(*secret);
 }
 
-// Server-side apply: what the intent says is set, all else stays.
+// Server-side apply, as the API server does it.
 Result<operator_::WriteAnswer> OfflineCluster::apply(const kube::Secret& intent) {
   json wanted = kube::encode_secret(intent);
   json& metadata = wanted["metadata"];
@@ -418,24 +451,16 @@ Result<operator_::WriteAnswer> OfflineCluster::apply(const kube::Secret& intent)
   const auto [found, created] = secrets_.try_emplace(intent.meta.key(), wanted);
   json& object = found->second;
   if (!created) {
-    for (const char* part : {"labels", "annotations"}) {
-      object["metadata"][part].update(member_of(metadata, part).is_object() ? metadata[part]
-                                                                            : json::object());
+    const auto live = kube::decode_secret(object);
+    if (!live) {
+      return std::unexpected(live.error());
     }
-    object["data"].update(wanted["data"]);
-    for (const json& owner : member_of(metadata, "ownerReferences")) {
-      json& owners = object["metadata"]["ownerReferences"];
-      if (owners.is_null()) {
-        owners = json::array();
-      }
-      if (std::ranges::find(owners, owner) == owners.end()) {
-        owners.push_back(owner);
-      }
-    }
-    if (const auto dropped = drop_what_left(object, intent); !dropped) {
-      return std::unexpected(dropped.error());
-    }
+    apply_map(object, "data", wanted, live->applied.data);
+    apply_map(object["metadata"], "labels", metadata, live->applied.labels);
+    apply_map(object["metadata"], "annotations", metadata, live->applied.annotations);
+    apply_owners(object["metadata"], metadata, live->applied.owners);
   }
+  object["metadata"]["managedFields"] = managed_fields(wanted);
   object["metadata"]["resourceVersion"] = make_up();
   const auto meta = place(object);
   if (!meta) {
