@@ -156,6 +156,21 @@ TEST(Merge, WaitsForTheSecret) {
   EXPECT_EQ(world.says(), kReady);
 }
 
+TEST(Merge, NeverCreatesTheSecretWhenTheWatchHasNotShownItYet) {
+  Observation o;
+  o.credential.meta.name = "mail";
+  o.credential.meta.generation = 1;
+  o.credential.spec.source.secret_name = "iam";
+  o.credential.spec.target.name = "other";
+  o.credential.spec.target.conflict_policy = api::ConflictPolicy::kMerge;
+  o.credential.spec.target.deletion_policy = api::DeletionPolicy::kRetain;
+  o.source.presence = Presence::kKnown;
+  o.target.presence = Presence::kUnknown;
+  EXPECT_EQ(needs(o), Needs::kSourceAndTarget);
+  o.credential.spec.target.conflict_policy = api::ConflictPolicy::kFail;
+  EXPECT_EQ(needs(o), Needs::kSource) << "a write that can only create tells";
+}
+
 TEST(Merge, RepairsOurKeysAndFollowsARotation) {
   World world;
   world.source(kOldKey).secret("mail", kTheirs, kConsent).credential("mail", kMerge).reconcile();
