@@ -253,6 +253,14 @@ class Mail:
             "ConfigMap", {"metadata": {"name": "mail"}, "data": data | {"ca.crt": self.ca}}, namespace
         )
 
+    def trust(self, namespace: str) -> None:
+        """What pods that believe in this authority alone mount at /etc/ssl/certs, as ConfigMap "trust"."""
+        subject = subprocess.run(
+            ["openssl", "x509", "-noout", "-hash"], input=self.ca, capture_output=True, text=True, check=True
+        ).stdout.strip()
+        data = {"ca-certificates.crt": self.ca, f"{subject}.0": self.ca}
+        self.node.api.apply("ConfigMap", {"metadata": {"name": "trust"}, "data": data}, namespace)
+
     def accept(self, *keys: Any) -> None:
         """From now on exactly these keys are active."""
         write = (
