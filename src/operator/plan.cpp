@@ -199,7 +199,8 @@ class Planner {
     const bool telling = current.masked_id != "****" && current.masked_id != status_.access_key_id;
     const bool must_compare = !spec_is_observed(credential_) || !target_is_as_written(o_) || !telling ||
                               credential_.spec.keep_previous_for;
-    if (record && live == nullptr && must_compare) {
+    const bool may_create = credential_.spec.target.conflict_policy != api::ConflictPolicy::kMerge;
+    if (live == nullptr && (record ? must_compare : !may_create)) {
       return ask_for_target();
     }
     const Standing standing =
@@ -341,7 +342,11 @@ class Planner {
   }
 
   [[nodiscard]] bool previous_expired(const Status& next) const {
-    return status_.previous && !next.previous && status_.previous->expires_at <= o_.now;
+    const kube::Secret* live = live_secret(o_.live_target);
+    const auto annotated = live != nullptr
+                               ? parse_rfc3339(live->meta.annotation(api::kPreviousExpiresAtAnnotation))
+                               : std::nullopt;
+    return status_.previous && !next.previous && annotated.value_or(status_.previous->expires_at) <= o_.now;
   }
 
   // Rounded up: what is looked at too early is looked at twice.

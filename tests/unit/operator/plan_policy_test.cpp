@@ -71,6 +71,15 @@ TEST(Adopt, WithConsentTheSecretIsOursFromNowOn) {
   EXPECT_EQ(world.says(), kReady) << "what was taken over stays so";
 }
 
+TEST(Adopt, ConsentToAnotherHasToBeOverwritten) {
+  World world;
+  world.source(kKey).secret("mail", kTheirs,
+                            {{"annotations", {{"ses-smtp.dev/allow-takeover-by", "other"}}}});
+  world.credential("mail", kAdopt);
+  expect_untouched_conflict(world);
+  EXPECT_THAT(world.message(), HasSubstr("ses-smtp.dev/allow-takeover-by=mail --overwrite"));
+}
+
 TEST(Adopt, WithoutConsentSaysHowToGiveIt) {
   World world;
   world.source(kKey).secret("mail", kTheirs).credential("mail", kAdopt);
@@ -152,6 +161,18 @@ TEST(Merge, WaitsForTheSecret) {
   EXPECT_EQ(world.says(), "Ready=False TargetNotFound, Reconciling=True TargetNotFound");
   EXPECT_THAT(turn.writes, IsEmpty());
   EXPECT_TRUE(world.reconcile().quiet());
+  world.secret("mail", kTheirs, kConsent).reconcile();
+  EXPECT_EQ(world.says(), kReady);
+}
+
+TEST(Merge, NeverCreatesTheSecretThoughNobodyHasLookedYet) {
+  World world;
+  world.target_unseen = true;
+  world.source(kKey).credential("mail", kMerge);
+  const Turn turn = world.reconcile();
+  EXPECT_EQ(world.says(), "Ready=False TargetNotFound, Reconciling=True TargetNotFound");
+  EXPECT_THAT(turn.writes, IsEmpty());
+  EXPECT_EQ(world.data(), std::nullopt);
   world.secret("mail", kTheirs, kConsent).reconcile();
   EXPECT_EQ(world.says(), kReady);
 }
