@@ -178,8 +178,10 @@ Needs needs(const Observation& o) {
   if (credential.meta.terminating || credential.spec.suspend || judge_from_metadata(o) || settled(o)) {
     return Needs::kNothing;
   }
-  if (o.target.presence == Presence::kUnknown && credential.status.target) {
-    return Needs::kSourceAndTarget;  // it is there, as far as status knows
+  // It is there, as far as status knows; or it must be, for one that merges never creates a Secret.
+  const bool merges = credential.spec.target.conflict_policy == api::ConflictPolicy::kMerge;
+  if (o.target.presence == Presence::kUnknown && (credential.status.target || merges)) {
+    return Needs::kSourceAndTarget;
   }
   if (o.target.presence != Presence::kKnown) {
     return Needs::kSource;

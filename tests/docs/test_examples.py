@@ -136,8 +136,8 @@ def help_of(program: str, *words: str) -> str:
 
 
 def test_flags_in_the_text_exist() -> None:
-    known = help_of(str(BINARY), "controller") + help_of(str(BINARY), "derive")
-    for page in ("concepts.md", "operations.md", "troubleshooting.md", "faq.md"):
+    known = "".join(help_of(str(BINARY), command) for command in ("controller", "derive", "render"))
+    for page in ("concepts.md", "gitops.md", "operations.md", "troubleshooting.md", "faq.md"):
         for code in code_in(page):
             for flag in re.findall(r"(?<![\w-])--[a-z][a-z-]+", code):
                 if "kubectl" not in code:

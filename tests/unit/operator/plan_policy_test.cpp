@@ -165,16 +165,19 @@ TEST(Merge, WaitsForTheSecret) {
   EXPECT_EQ(world.says(), kReady);
 }
 
-TEST(Merge, NeverCreatesTheSecretThoughNobodyHasLookedYet) {
-  World world;
-  world.target_unseen = true;
-  world.source(kKey).credential("mail", kMerge);
-  const Turn turn = world.reconcile();
-  EXPECT_EQ(world.says(), "Ready=False TargetNotFound, Reconciling=True TargetNotFound");
-  EXPECT_THAT(turn.writes, IsEmpty());
-  EXPECT_EQ(world.data(), std::nullopt);
-  world.secret("mail", kTheirs, kConsent).reconcile();
-  EXPECT_EQ(world.says(), kReady);
+TEST(Merge, NeverCreatesTheSecretWhenTheWatchHasNotShownItYet) {
+  Observation o;
+  o.credential.meta.name = "mail";
+  o.credential.meta.generation = 1;
+  o.credential.spec.source.secret_name = "iam";
+  o.credential.spec.target.name = "other";
+  o.credential.spec.target.conflict_policy = api::ConflictPolicy::kMerge;
+  o.credential.spec.target.deletion_policy = api::DeletionPolicy::kRetain;
+  o.source.presence = Presence::kKnown;
+  o.target.presence = Presence::kUnknown;
+  EXPECT_EQ(needs(o), Needs::kSourceAndTarget);
+  o.credential.spec.target.conflict_policy = api::ConflictPolicy::kFail;
+  EXPECT_EQ(needs(o), Needs::kSource) << "a write that can only create tells";
 }
 
 TEST(Merge, RepairsOurKeysAndFollowsARotation) {

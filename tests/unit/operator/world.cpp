@@ -212,9 +212,6 @@ Turn World::reconcile(const std::string& name) {
   }
   observation->now = clock.now();
   observation->failed_looks = failed_looks;
-  if (target_unseen) {
-    observation->target = {};
-  }
   const api::Spec spec = observation->credential.spec;
   turn.needs = needs(*observation);
   if (turn.needs != Needs::kNothing) {

@@ -103,7 +103,6 @@ class World {
   std::optional<Answer> refuse_write;
   bool lose_write_answers = false;  // written, but nobody hears of it
   bool may_not_list_secrets = false;
-  bool target_unseen = false;       // nobody referred to it before, so nobody has looked
   unsigned failed_looks = 0;        // in a row, before the next turn
   std::function<void()> meanwhile;  // between observing and the first call of the next turn; once
 
