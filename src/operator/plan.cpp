@@ -347,7 +347,11 @@ class Planner {
   }
 
   [[nodiscard]] bool previous_expired(const Status& next) const {
-    return status_.previous && !next.previous && status_.previous->expires_at <= o_.now;
+    const kube::Secret* live = live_secret(o_.live_target);
+    const auto annotated = live != nullptr
+                               ? parse_rfc3339(live->meta.annotation(api::kPreviousExpiresAtAnnotation))
+                               : std::nullopt;
+    return status_.previous && !next.previous && annotated.value_or(status_.previous->expires_at) <= o_.now;
   }
 
   // Rounded up: what is looked at too early is looked at twice.

@@ -77,7 +77,7 @@ def test_without_consent(world: World, policy: Object, to: str) -> None:
     theirs = app_secret(world, consent=to)
     start(world, key, target=policy)
     message = assert_conflict(world, theirs)
-    line = f"kubectl annotate secret mail -n {world.namespace} {CONSENT}=mail"
+    line = f"kubectl annotate secret mail -n {world.namespace} {CONSENT}=mail" + (" --overwrite" if to else "")
     words = message.replace(f"--namespace {world.namespace}", f"-n {world.namespace}").split()
     assert all(word in words for word in line.split()), message
     assert_no_value(world.wait_event("TargetConflict"), key)
@@ -667,7 +667,7 @@ def test_template_of_a_region_that_is_not_listed(world: World) -> None:
     _, first = world.synced(key)
     world.change_credential(target={"data": {"fine": "$(url)", "sasl": "ab $(password@us-east-1)"}})
     message = condition(world.wait_not_ready("TemplateInvalid"), "Ready")["message"]
-    assert '"sasl"]: line 1, column 15: region "us-east-1"' in message
+    assert "sasl" in message and "us-east-1" in message and "column 15" in message
     world.settle()
     assert_untouched(first, world.secret())
     world.change_credential(additionalRegions=["us-east-1"])

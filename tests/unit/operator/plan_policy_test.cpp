@@ -71,6 +71,15 @@ TEST(Adopt, WithConsentTheSecretIsOursFromNowOn) {
   EXPECT_EQ(world.says(), kReady) << "what was taken over stays so";
 }
 
+TEST(Adopt, ConsentToAnotherHasToBeOverwritten) {
+  World world;
+  world.source(kKey).secret("mail", kTheirs,
+                            {{"annotations", {{"ses-smtp.dev/allow-takeover-by", "other"}}}});
+  world.credential("mail", kAdopt);
+  expect_untouched_conflict(world);
+  EXPECT_THAT(world.message(), HasSubstr("ses-smtp.dev/allow-takeover-by=mail --overwrite"));
+}
+
 TEST(Adopt, WithoutConsentSaysHowToGiveIt) {
   World world;
   world.source(kKey).secret("mail", kTheirs).credential("mail", kAdopt);
