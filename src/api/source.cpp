@@ -115,7 +115,7 @@ class Finder {
 
  private:
   // What is to be said when a preset was named, and found nothing.
-  Result<SourceValues, Problem> of_preset(std::vector<SourceFinding> findings) const {
+  [[nodiscard]] Result<SourceValues, Problem> of_preset(std::vector<SourceFinding> findings) const {
     if (findings.empty()) {
       return problem(Reason::kSourceKeysNotFound,
                      "no document in " + secret_ + ": preset " + std::string(to_string(spec_.preset)) +
@@ -130,9 +130,9 @@ class Finder {
     return one_of(std::move(closest == findings.end() ? findings.front() : *closest));
   }
 
-  Result<SourceValues, Problem> one_of(SourceFinding finding) const {
+  [[nodiscard]] Result<SourceValues, Problem> one_of(SourceFinding finding) const {
     if (finding.problem) {
-      return in_secret(std::move(finding.problem->problem));
+      return in_secret(finding.problem->problem);
     }
     std::vector<std::string> absent;
     for (const SourceValue* value : {&finding.values.access_key_id, &finding.values.secret_access_key}) {
@@ -155,7 +155,7 @@ class Finder {
   }
 
   // Auto found no key. Something that looks like one, and is spoilt, is reported as what it is.
-  Result<SourceValues, Problem> no_key(std::vector<SourceFinding> findings) const {
+  [[nodiscard]] Result<SourceValues, Problem> no_key(std::vector<SourceFinding> findings) const {
     std::vector<SourceFinding> spoilt;
     for (SourceFinding& finding : findings) {
       if (!finding.problem && finding.values.complete() &&
@@ -171,15 +171,15 @@ class Finder {
     if (!spoilt.empty()) {
       return unless_accepted(std::move(spoilt.front()));
     }
-    for (SourceFinding& finding : findings) {
+    for (const SourceFinding& finding : findings) {
       if (finding.problem && finding.problem->recognised) {
-        return in_secret(std::move(finding.problem->problem));
+        return in_secret(finding.problem->problem);
       }
     }
     return not_found();
   }
 
-  Result<SourceValues, Problem> unless_accepted(SourceFinding finding) const {
+  [[nodiscard]] Result<SourceValues, Problem> unless_accepted(SourceFinding finding) const {
     const SourceValues& values = finding.values;
     const SecretBytes nothing;
     if (!ses::check_iam_key(*values.access_key_id.bytes, *values.secret_access_key.bytes,
@@ -224,7 +224,7 @@ class Finder {
             (a.preset == b.preset ? "spec.source.keys.file" : "spec.source.preset or spec.source.keys"));
   }
 
-  [[nodiscard]] std::unexpected<Problem> in_secret(Problem found) const {
+  [[nodiscard]] std::unexpected<Problem> in_secret(const Problem& found) const {
     return problem(found.reason, "in " + secret_ + ", " + found.message);
   }
 

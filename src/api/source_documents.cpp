@@ -148,21 +148,16 @@ using CsvRow = std::vector<std::string_view>;
 // A cell, and the comma or line end behind it taken off `rest`. Quotes doubled inside quotes stay doubled: no
 // key holds any.
 std::string_view take_cell(std::string_view& rest, bool& last_of_row) {
-  std::string_view cell;
   const std::size_t start = std::min(rest.find_first_not_of(" \t"), rest.size());
-  std::size_t end = start;
-  if (rest.substr(start).starts_with('"')) {
-    std::size_t close = start + 1;
-    while ((close = std::min(rest.find('"', close), rest.size())) + 1 < rest.size() &&
-           rest[close + 1] == '"') {
-      close += 2;
-    }
-    cell = rest.substr(start + 1, close - start - 1);
-    end = std::min(rest.find_first_of(",\n", close), rest.size());
-  } else {
-    end = std::min(rest.find_first_of(",\n"), rest.size());
-    cell = ses::trimmed(rest.substr(0, end));
+  const bool quoted = rest.substr(start).starts_with('"');
+  std::size_t close = start + 1;  // where the quotes end
+  while (quoted && (close = std::min(rest.find('"', close), rest.size())) + 1 < rest.size() &&
+         rest[close + 1] == '"') {
+    close += 2;
   }
+  const std::size_t end = std::min(rest.find_first_of(",\n", quoted ? close : 0), rest.size());
+  const std::string_view cell =
+      quoted ? rest.substr(start + 1, close - start - 1) : ses::trimmed(rest.substr(0, end));
   last_of_row = end == rest.size() || rest[end] == '\n';
   rest.remove_prefix(std::min(end + 1, rest.size()));
   return cell;
