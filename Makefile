@@ -11,8 +11,10 @@ BUILD_PACKAGES := g++ cmake ninja-build ccache libcpprest-dev nlohmann-json3-dev
                   libspdlog-dev libcli11-dev libboost-dev prometheus-cpp-dev
 SHIPPED_PACKAGES := dpkg-dev libcurl4-openssl-dev ca-certificates python3
 CLUSTER_PACKAGES := openssl
+PARSER_PACKAGES := curl nodejs
 IMAGE_PACKAGES := buildah debootstrap dpkg-dev
 NODE_PACKAGES := buildah gcc libc6-dev containerd runc containernetworking-plugins iproute2 iptables
+CONSUMER_PACKAGES := maven openjdk-17-jdk-headless python3-venv
 OBSERVABILITY_PACKAGES := prometheus
 TEST_PACKAGES := libgtest-dev libgmock-dev python3-venv
 LINT_PACKAGES := clang-19 clang-format-19 shellcheck yamllint python3-venv
@@ -44,7 +46,7 @@ shipped: build-packages shipped-packages test-packages ## Build it as it is ship
 test test-cluster test-docs test-memory test-observability: export SESSMTP_BIN := build/shipped/bin/ses-smtp
 
 .PHONY: test
-test: build-packages shipped-packages test-packages observability-packages cluster-tools packaging-tools shipped $(PYTHON) ## Run all suites that need no root
+test: build-packages shipped-packages test-packages parser-packages observability-packages cluster-tools packaging-tools shipped $(PYTHON) ## Run all suites that need no root
 	@tools/build shipped contract_transport
 	@tools/build asan-ubsan
 	@tools/build tsan unit_kube unit_operator unit_server
@@ -56,7 +58,7 @@ test-unit: build-packages test-packages ## Run the unit and the transport contra
 	@python3 tools/run-tests unit contract
 
 .PHONY: test-cluster
-test-cluster: cluster-tools shipped $(PYTHON) ## Run the tests against a real API server
+test-cluster: cluster-tools parser-packages shipped $(PYTHON) ## Run the tests against a real API server
 	@$(PYTHON)/bin/python tools/run-tests cluster
 
 .PHONY: test-chart
@@ -74,7 +76,7 @@ test-observability: packaging-tools cluster-tools shipped observability-packages
 .PHONY: e2e needs-root
 needs-root:
 	@[[ $$EUID == 0 ]] || { echo "this needs root: it runs containers, in namespaces of its own" >&2; exit 1; }
-e2e: needs-root image packaging-tools node-tools test-packages $(PYTHON) ## Check the image, install the chart on a node of this machine, send mail from pods (needs root)
+e2e: needs-root image packaging-tools node-tools consumer-packages test-packages $(PYTHON) ## Check the image, install the chart on a node of this machine, send mail from pods (needs root)
 	@$(PYTHON)/bin/python tools/run-tests --target e2e
 
 .PHONY: test-image
@@ -138,6 +140,10 @@ shipped-packages: ## Install the Debian packages that the shipped build needs be
 test-packages: ## Install the Debian packages that the tests need
 	@tools/install-packages $(TEST_PACKAGES)
 
+.PHONY: parser-packages
+parser-packages: ## Install curl and Node.js, whose parsers read back what the templates of a target wrote
+	@tools/install-packages --for curl,node $(PARSER_PACKAGES)
+
 .PHONY: lint-packages
 lint-packages: ## Install the Debian packages that the checks need
 	@tools/install-packages --for clang++-19,clang-format-19,shellcheck,yamllint $(LINT_PACKAGES)
@@ -145,6 +151,11 @@ lint-packages: ## Install the Debian packages that the checks need
 .PHONY: image-packages
 image-packages: ## Install the Debian packages that the image build needs
 	@tools/install-packages --for buildah,debootstrap $(IMAGE_PACKAGES)
+
+.PHONY: consumer-packages
+consumer-packages: ## Install what the programs of docs/consumers are built with
+	@tools/install-packages --for mvn,keytool $(CONSUMER_PACKAGES)
+	@command -v npm >/dev/null || tools/install-packages npm # another Node.js than Debian's may have brought one
 
 .PHONY: observability-packages
 observability-packages: ## Install Prometheus, for the tests of alerts and dashboard

@@ -286,11 +286,12 @@ std::vector<Caution> cautions_of(const ses::IamKey& key, const std::string& secr
   std::vector<Caution> cautions;
   for (const ses::KeyWarning warning : key.warnings) {
     if (warning == ses::KeyWarning::kWhitespaceTrimmed) {
-      cautions.push_back({"WhitespaceTrimmed",
+      cautions.push_back({EventReason::kWhitespaceTrimmed,
                           "white space around a value of Secret " + in_quotes(secret_name) + " was ignored"});
     } else {
-      cautions.push_back({"UnusualKeyLength", "the secret access key in Secret " + in_quotes(secret_name) +
-                                                  " is not 40 characters long, as those of AWS are"});
+      cautions.push_back(
+          {EventReason::kUnusualKeyLength, "the secret access key in Secret " + in_quotes(secret_name) +
+                                               " is not 40 characters long, as those of AWS are"});
     }
   }
   return cautions;

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "api/event_reason.h"
 #include "api/problem.h"
 #include "api/ses_smtp_credential.h"
 #include "kube/secret.h"
@@ -15,7 +16,7 @@ namespace sessmtp::api {
 
 // Worth a Warning event, but no reason to stop.
 struct Caution {
-  std::string reason;
+  EventReason reason;
   std::string message;
 
   friend bool operator==(const Caution&, const Caution&) = default;

@@ -103,7 +103,8 @@ struct IniProfile {
 IniProfile parse_ini(std::string_view text, std::string_view wanted) {
   IniProfile profile;
   bool inside = false;
-  std::optional<std::size_t> indent;  // of the property before; none at the start of a profile
+  // Of the property before; at the start of a profile no line is deeper.
+  std::size_t indent = std::string_view::npos;
   for (std::string_view rest = text; !rest.empty();) {
     const std::string_view line = take_line(rest);
     const std::string_view content = trimmed(line);
@@ -111,7 +112,7 @@ IniProfile parse_ini(std::string_view text, std::string_view wanted) {
       continue;
     }
     const std::size_t depth = line.find_first_not_of(" \t");
-    if (indent && depth > *indent) {
+    if (depth > indent) {
       if (inside) {
         std::string_view& value = profile.properties.back().value;
         const char* start = value.empty() ? content.data() : value.data();
@@ -126,7 +127,7 @@ IniProfile parse_ini(std::string_view text, std::string_view wanted) {
       if (name) {
         profile.all.push_back(*name);
       }
-      indent.reset();
+      indent = std::string_view::npos;
       continue;
     }
     indent = depth;

@@ -10,7 +10,7 @@ from pages import OBJECTS
 [SCRIPT] = [
     each["data"]["resource.customizations.health.ses-smtp.dev_SesSmtpCredential"]
     for _, each in OBJECTS
-    if each["kind"] == "ConfigMap"
+    if (each["kind"], each["metadata"]["name"]) == ("ConfigMap", "argocd-cm")
 ]
 
 

@@ -1,5 +1,6 @@
 """The fake SES refuses what SES refuses; else the tests that send mail would prove little."""
 
+import base64
 import json
 import smtplib
 import ssl
@@ -78,6 +79,19 @@ def test_takes_mail_from_who_has_the_password(server: Server, mode: str) -> None
             "subject": "Hello",
         }
     }
+
+
+def test_asks_for_a_login_in_the_words_of_ses(server: Server) -> None:
+    """Alertmanager, for one, reads them."""
+    with server.implicit() as client:
+        client.ehlo()
+        assert client.docmd("AUTH LOGIN") == (334, base64.b64encode(b"Username:"))
+        assert client.docmd(base64.b64encode(EXAMPLE.id.encode()).decode()) == (
+            334,
+            base64.b64encode(b"Password:"),
+        )
+        password = base64.b64encode(EXAMPLE.password("eu-west-1").encode()).decode()
+        assert client.docmd(password)[0] == 235
 
 
 def test_passwords_are_those_that_others_publish() -> None:

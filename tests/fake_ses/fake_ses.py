@@ -69,6 +69,10 @@ class FakeSes:
 
 
 class Connection(SMTP):
+    # What SES asks for at AUTH LOGIN, and what clients that read it expect. aiosmtpd has other words.
+    AuthLoginUsernameChallenge = "Username:"
+    AuthLoginPasswordChallenge = "Password:"
+
     def __init__(self, ses: FakeSes, implicit: bool, loop: asyncio.AbstractEventLoop):
         self.ses, self.mode = ses, "implicit" if implicit else "starttls"
         with warnings.catch_warnings():

@@ -197,12 +197,12 @@ TEST(ReadSource, CautionsDoNotStopIt) {
   const auto trimmed = read_source(secret({{"accessKeyId", kId + '\n'}, {"secretAccessKey", kSecret}}), {});
   ASSERT_TRUE(trimmed);
   ASSERT_EQ(trimmed->cautions.size(), 1U);
-  EXPECT_EQ(trimmed->cautions[0].reason, "WhitespaceTrimmed");
+  EXPECT_EQ(trimmed->cautions[0].reason, EventReason::kWhitespaceTrimmed);
   EXPECT_EQ(trimmed->key.access_key_id.expose(), kId);
   const auto unusual = read_source(secret({{"accessKeyId", kId}, {"secretAccessKey", kSecret + "x"}}), {});
   ASSERT_TRUE(unusual);
   ASSERT_EQ(unusual->cautions.size(), 1U);
-  EXPECT_EQ(unusual->cautions[0].reason, "UnusualKeyLength");
+  EXPECT_EQ(unusual->cautions[0].reason, EventReason::kUnusualKeyLength);
   EXPECT_THAT(read_source(secret(plain()), {})->cautions, IsEmpty());
 }
 
