@@ -359,6 +359,7 @@ Result<bool> OfflineCluster::look_at_all() {
   const SystemClock clock;
   operator_::Cache cache({""}, clock, [](const NamespacedName&, kube::Priority) {});
   std::vector<SesSmtpCredential> all;
+  all.reserve(credentials_.size());
   for (const Held& held : credentials_) {
     all.push_back(held.credential);
   }

@@ -252,6 +252,25 @@ def test_a_rotation_is_seen_beforehand(world: World, tmp_path: Path) -> None:
     assert target_data(new, REGION).items() <= data_of(rendered.secret() or {}).items()
 
 
+def test_what_is_no_longer_asked_for_is_gone_beforehand(world: World, tmp_path: Path) -> None:
+    apply(world, [IAM, credential(additionalRegions=["eu-central-1"], target={"labels": {"team": "shop"}})])
+    before, target = world.wait_synced()
+    target = world.change_secret(data={"theirs": encode("stays")})
+    world.wait_synced(seconds=20)
+    wanted = {"target": {"format": "BasicAuth", "deletionPolicy": "Retain", "labels": None}}
+    world.change_credential(additionalRegions=None, **wanted)
+    after, _ = world.wait_synced()
+    source = world.secret("iam")
+    assert source is not None
+    for each in (source, target):
+        each |= {"apiVersion": "v1", "kind": "Secret"}
+    changed = {**after, "status": before["status"]}
+    changed |= {"apiVersion": "ses-smtp.dev/v1alpha1", "kind": "SesSmtpCredential"}
+    rendered = Rendered(tmp_path, [changed, target, source], time_of(after["status"]))
+    assert_is_what_the_cluster_has(rendered, world, owned=True)
+    assert set((rendered.secret() or {})["data"]) == {"username", "password", "theirs"}
+
+
 def test_several_credentials_see_each_other(world: World, tmp_path: Path) -> None:
     objects = in_namespace([IAM, credential(), credential("second", target={"name": "mail"})], world)
     apply(world, objects[:2])
