@@ -310,15 +310,9 @@ Result<Source, Problem> read_source(const kube::Secret& secret, const SourceSpec
   if (!key) {
     return std::unexpected(explain(key.error(), *values, secret.meta.name));
   }
-  Source source{.key = std::move(*key),
-                .region_key = {},
-                .region_place = {},
-                .region = {},
-                .region_hint = {},
-                .cautions = {}};
+  Source source{.key = std::move(*key), .region_place = {}, .region = {}, .region_hint = {}, .cautions = {}};
   source.cautions = cautions_of(source.key, secret.meta.name);
   if (const std::string_view region = text_of(values->region); !region.empty()) {
-    source.region_key = values->region.key;
     source.region_place = place_of(values->region) + " of Secret " + in_quotes(secret.meta.name);
     if (ses::has_region_syntax(region)) {
       source.region = std::string(region);
@@ -338,7 +332,7 @@ Result<std::string, Problem> choose_region(const Spec& spec, const Source& sourc
     }
     return *spec.region;
   }
-  if (source.region_key.empty()) {
+  if (source.region_place.empty()) {
     return problem(Reason::kRegionMissing, "no region: set spec.region, or a key \"region\" in Secret " +
                                                in_quotes(spec.source.secret_name) + "; " + why);
   }

@@ -111,7 +111,7 @@ class Planner {
     if (!source) {
       return fail(source.error());
     }
-    const auto region = choose_region(*source);
+    const auto region = choose_region(credential_.spec, *source);
     if (!region) {
       return fail(region.error());
     }
@@ -140,31 +140,6 @@ class Planner {
                      .additional_endpoints = std::move(additional),
                      .key_since = {},
                      .previous = {}});
-  }
-
-  [[nodiscard]] Result<std::string, Problem> choose_region(const api::Source& source) const {
-    if (credential_.spec.region) {
-      if (!ses::has_region_syntax(*credential_.spec.region)) {
-        return std::unexpected(Problem{Reason::kRegionInvalid,
-                                       "spec.region is not the name of an AWS region, such as eu-west-1"});
-      }
-      return *credential_.spec.region;
-    }
-    if (source.region_key.empty()) {
-      return std::unexpected(
-          Problem{Reason::kRegionMissing, "no region: set spec.region, or a key \"region\" in Secret " +
-                                              in_quotes(credential_.spec.source.secret_name) +
-                                              "; a password is good for one region only"});
-    }
-    if (!source.region) {
-      return std::unexpected(Problem{Reason::kRegionInvalid,
-                                     "key " + in_quotes(source.region_key) + " of Secret " +
-                                         in_quotes(credential_.spec.source.secret_name) +
-                                         " is not the name of an AWS region" +
-                                         (source.region_hint ? "; did you mean " + *source.region_hint + "?"
-                                                             : std::string(", such as eu-west-1"))});
-    }
-    return *source.region;
   }
 
   void warn_about(const api::Source& source, const std::string& region, const ses::Endpoint& endpoint) {

@@ -61,7 +61,10 @@ def use(world: World) -> list[Key]:
     world.create_credential("taken")
     world.wait_not_ready("TargetConflict", "taken")
     world.write_source(plain(old, region=REGION), "iam-kept")
-    every = {"format": "ServiceBinding", "data": {"all": "$(username) $(password|base64) $(previousPassword|json)"}}
+    every = {
+        "format": "ServiceBinding",
+        "data": {"all": "$(username) $(password|base64) $(previousPassword|json)"},
+    }
     world.create_credential("kept", source="iam-kept", keepPreviousFor="1h", target=every)
     world.wait_synced("kept")
     world.write_source(plain(new, region=REGION), "iam-kept")

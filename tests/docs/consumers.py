@@ -76,7 +76,9 @@ class ConsumerPage:
 
     def tells_to_make(self, reference: Reference) -> bool:
         """A Secret that is the reader's own."""
-        return f"`{reference.secret}`" in self.text and (not reference.key or f"`{reference.key}`" in self.text)
+        return f"`{reference.secret}`" in self.text and (
+            not reference.key or f"`{reference.key}`" in self.text
+        )
 
     @cached_property
     def variables(self) -> set[str]:

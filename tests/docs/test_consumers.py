@@ -29,7 +29,12 @@ class Applied:
             text=yaml.safe_dump_all(page.objects),
         )  # fmt: skip
         world.cluster.kubectl(
-            "wait", f"--namespace={world.namespace}", "sesc", "--all", "--for=condition=Ready", "--timeout=20s"
+            "wait",
+            f"--namespace={world.namespace}",
+            "sesc",
+            "--all",
+            "--for=condition=Ready",
+            "--timeout=20s",
         )
         self.targets: dict[str, dict[str, str]] = {}
         for credential in page.credentials:

@@ -30,6 +30,12 @@ kube::Secret secret(const Data& data) {
   return result;
 }
 
+// What stands between the first two quotes.
+std::string quoted(const std::string& text) {
+  const std::size_t begin = text.find('"') + 1;
+  return text.substr(begin, text.find('"', begin) - begin);
+}
+
 // "id secret region-key=region", or the reason of the refusal.
 std::string found(const Data& data, const SourceKeys& keys = {}) {
   const auto source = read_source(secret(data), {.secret_name = {}, .keys = keys});
@@ -38,7 +44,9 @@ std::string found(const Data& data, const SourceKeys& keys = {}) {
   }
   return std::string(source->key.access_key_id.expose()) + ' ' +
          std::string(source->key.secret_access_key.expose()) +
-         (source->region_key.empty() ? "" : ' ' + source->region_key + '=' + source->region.value_or("?"));
+         (source->region_place.empty()
+              ? ""
+              : ' ' + quoted(source->region_place) + '=' + source->region.value_or("?"));
 }
 
 std::string message(const Data& data, const SourceKeys& keys = {}) {
