@@ -11,6 +11,7 @@ BUILD_PACKAGES := g++ cmake ninja-build ccache libcpprest-dev nlohmann-json3-dev
                   libspdlog-dev libcli11-dev libboost-dev prometheus-cpp-dev
 SHIPPED_PACKAGES := dpkg-dev libcurl4-openssl-dev ca-certificates python3
 CLUSTER_PACKAGES := openssl
+PARSER_PACKAGES := curl nodejs
 IMAGE_PACKAGES := buildah debootstrap dpkg-dev
 NODE_PACKAGES := buildah gcc libc6-dev containerd runc containernetworking-plugins iproute2 iptables
 CONSUMER_PACKAGES := maven openjdk-17-jdk-headless python3-venv
@@ -45,7 +46,7 @@ shipped: build-packages shipped-packages test-packages ## Build it as it is ship
 test test-cluster test-docs test-memory test-observability: export SESSMTP_BIN := build/shipped/bin/ses-smtp
 
 .PHONY: test
-test: build-packages shipped-packages test-packages observability-packages cluster-tools packaging-tools shipped $(PYTHON) ## Run all suites that need no root
+test: build-packages shipped-packages test-packages parser-packages observability-packages cluster-tools packaging-tools shipped $(PYTHON) ## Run all suites that need no root
 	@tools/build shipped contract_transport
 	@tools/build asan-ubsan
 	@tools/build tsan unit_kube unit_operator unit_server
@@ -57,7 +58,7 @@ test-unit: build-packages test-packages ## Run the unit and the transport contra
 	@python3 tools/run-tests unit contract
 
 .PHONY: test-cluster
-test-cluster: cluster-tools shipped $(PYTHON) ## Run the tests against a real API server
+test-cluster: cluster-tools parser-packages shipped $(PYTHON) ## Run the tests against a real API server
 	@$(PYTHON)/bin/python tools/run-tests cluster
 
 .PHONY: test-chart
@@ -138,6 +139,10 @@ shipped-packages: ## Install the Debian packages that the shipped build needs be
 .PHONY: test-packages
 test-packages: ## Install the Debian packages that the tests need
 	@tools/install-packages $(TEST_PACKAGES)
+
+.PHONY: parser-packages
+parser-packages: ## Install curl and Node.js, whose parsers read back what the templates of a target wrote
+	@tools/install-packages --for curl,node $(PARSER_PACKAGES)
 
 .PHONY: lint-packages
 lint-packages: ## Install the Debian packages that the checks need

@@ -115,7 +115,7 @@ class Finder {
 
  private:
   // What is to be said when a preset was named, and found nothing.
-  Result<SourceValues, Problem> of_preset(std::vector<SourceFinding> findings) const {
+  [[nodiscard]] Result<SourceValues, Problem> of_preset(std::vector<SourceFinding> findings) const {
     if (findings.empty()) {
       return problem(Reason::kSourceKeysNotFound,
                      "no document in " + secret_ + ": preset " + std::string(to_string(spec_.preset)) +
@@ -130,9 +130,9 @@ class Finder {
     return one_of(std::move(closest == findings.end() ? findings.front() : *closest));
   }
 
-  Result<SourceValues, Problem> one_of(SourceFinding finding) const {
+  [[nodiscard]] Result<SourceValues, Problem> one_of(SourceFinding finding) const {
     if (finding.problem) {
-      return in_secret(std::move(finding.problem->problem));
+      return in_secret(finding.problem->problem);
     }
     std::vector<std::string> absent;
     for (const SourceValue* value : {&finding.values.access_key_id, &finding.values.secret_access_key}) {
@@ -155,7 +155,7 @@ class Finder {
   }
 
   // Auto found no key. Something that looks like one, and is spoilt, is reported as what it is.
-  Result<SourceValues, Problem> no_key(std::vector<SourceFinding> findings) const {
+  [[nodiscard]] Result<SourceValues, Problem> no_key(std::vector<SourceFinding> findings) const {
     std::vector<SourceFinding> spoilt;
     for (SourceFinding& finding : findings) {
       if (!finding.problem && finding.values.complete() &&
@@ -171,15 +171,15 @@ class Finder {
     if (!spoilt.empty()) {
       return unless_accepted(std::move(spoilt.front()));
     }
-    for (SourceFinding& finding : findings) {
+    for (const SourceFinding& finding : findings) {
       if (finding.problem && finding.problem->recognised) {
-        return in_secret(std::move(finding.problem->problem));
+        return in_secret(finding.problem->problem);
       }
     }
     return not_found();
   }
 
-  Result<SourceValues, Problem> unless_accepted(SourceFinding finding) const {
+  [[nodiscard]] Result<SourceValues, Problem> unless_accepted(SourceFinding finding) const {
     const SourceValues& values = finding.values;
     const SecretBytes nothing;
     if (!ses::check_iam_key(*values.access_key_id.bytes, *values.secret_access_key.bytes,
@@ -224,7 +224,7 @@ class Finder {
             (a.preset == b.preset ? "spec.source.keys.file" : "spec.source.preset or spec.source.keys"));
   }
 
-  [[nodiscard]] std::unexpected<Problem> in_secret(Problem found) const {
+  [[nodiscard]] std::unexpected<Problem> in_secret(const Problem& found) const {
     return problem(found.reason, "in " + secret_ + ", " + found.message);
   }
 
@@ -286,11 +286,12 @@ std::vector<Caution> cautions_of(const ses::IamKey& key, const std::string& secr
   std::vector<Caution> cautions;
   for (const ses::KeyWarning warning : key.warnings) {
     if (warning == ses::KeyWarning::kWhitespaceTrimmed) {
-      cautions.push_back({"WhitespaceTrimmed",
+      cautions.push_back({EventReason::kWhitespaceTrimmed,
                           "white space around a value of Secret " + in_quotes(secret_name) + " was ignored"});
     } else {
-      cautions.push_back({"UnusualKeyLength", "the secret access key in Secret " + in_quotes(secret_name) +
-                                                  " is not 40 characters long, as those of AWS are"});
+      cautions.push_back(
+          {EventReason::kUnusualKeyLength, "the secret access key in Secret " + in_quotes(secret_name) +
+                                               " is not 40 characters long, as those of AWS are"});
     }
   }
   return cautions;
@@ -309,15 +310,9 @@ Result<Source, Problem> read_source(const kube::Secret& secret, const SourceSpec
   if (!key) {
     return std::unexpected(explain(key.error(), *values, secret.meta.name));
   }
-  Source source{.key = std::move(*key),
-                .region_key = {},
-                .region_place = {},
-                .region = {},
-                .region_hint = {},
-                .cautions = {}};
+  Source source{.key = std::move(*key), .region_place = {}, .region = {}, .region_hint = {}, .cautions = {}};
   source.cautions = cautions_of(source.key, secret.meta.name);
   if (const std::string_view region = text_of(values->region); !region.empty()) {
-    source.region_key = values->region.key;
     source.region_place = place_of(values->region) + " of Secret " + in_quotes(secret.meta.name);
     if (ses::has_region_syntax(region)) {
       source.region = std::string(region);
@@ -337,7 +332,7 @@ Result<std::string, Problem> choose_region(const Spec& spec, const Source& sourc
     }
     return *spec.region;
   }
-  if (source.region_key.empty()) {
+  if (source.region_place.empty()) {
     return problem(Reason::kRegionMissing, "no region: set spec.region, or a key \"region\" in Secret " +
                                                in_quotes(spec.source.secret_name) + "; " + why);
   }

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "api/event_reason.h"
 #include "api/problem.h"
 #include "api/ses_smtp_credential.h"
 #include "kube/secret.h"
@@ -15,7 +16,7 @@ namespace sessmtp::api {
 
 // Worth a Warning event, but no reason to stop.
 struct Caution {
-  std::string reason;
+  EventReason reason;
   std::string message;
 
   friend bool operator==(const Caution&, const Caution&) = default;
@@ -23,8 +24,7 @@ struct Caution {
 
 struct Source {
   ses::IamKey key;
-  std::string region_key;                  // the key that names a region; empty: there is none
-  std::string region_place;                // for messages: `key "region" of Secret "iam"`
+  std::string region_place;                // of one that is named: `key "region" of Secret "iam"`; or empty
   std::optional<std::string> region;       // its value, if that has a region's syntax
   std::optional<std::string> region_hint;  // what was probably meant, if it has not
   std::vector<Caution> cautions;           // WhitespaceTrimmed, UnusualKeyLength

@@ -103,7 +103,8 @@ struct IniProfile {
 IniProfile parse_ini(std::string_view text, std::string_view wanted) {
   IniProfile profile;
   bool inside = false;
-  std::optional<std::size_t> indent;  // of the property before; none at the start of a profile
+  // Of the property before; at the start of a profile no line is deeper.
+  std::size_t indent = std::string_view::npos;
   for (std::string_view rest = text; !rest.empty();) {
     const std::string_view line = take_line(rest);
     const std::string_view content = trimmed(line);
@@ -111,7 +112,7 @@ IniProfile parse_ini(std::string_view text, std::string_view wanted) {
       continue;
     }
     const std::size_t depth = line.find_first_not_of(" \t");
-    if (indent && depth > *indent) {
+    if (depth > indent) {
       if (inside) {
         std::string_view& value = profile.properties.back().value;
         const char* start = value.empty() ? content.data() : value.data();
@@ -126,7 +127,7 @@ IniProfile parse_ini(std::string_view text, std::string_view wanted) {
       if (name) {
         profile.all.push_back(*name);
       }
-      indent.reset();
+      indent = std::string_view::npos;
       continue;
     }
     indent = depth;
@@ -147,21 +148,16 @@ using CsvRow = std::vector<std::string_view>;
 // A cell, and the comma or line end behind it taken off `rest`. Quotes doubled inside quotes stay doubled: no
 // key holds any.
 std::string_view take_cell(std::string_view& rest, bool& last_of_row) {
-  std::string_view cell;
   const std::size_t start = std::min(rest.find_first_not_of(" \t"), rest.size());
-  std::size_t end = start;
-  if (rest.substr(start).starts_with('"')) {
-    std::size_t close = start + 1;
-    while ((close = std::min(rest.find('"', close), rest.size())) + 1 < rest.size() &&
-           rest[close + 1] == '"') {
-      close += 2;
-    }
-    cell = rest.substr(start + 1, close - start - 1);
-    end = std::min(rest.find_first_of(",\n", close), rest.size());
-  } else {
-    end = std::min(rest.find_first_of(",\n"), rest.size());
-    cell = ses::trimmed(rest.substr(0, end));
+  const bool quoted = rest.substr(start).starts_with('"');
+  std::size_t close = start + 1;  // where the quotes end
+  while (quoted && (close = std::min(rest.find('"', close), rest.size())) + 1 < rest.size() &&
+         rest[close + 1] == '"') {
+    close += 2;
   }
+  const std::size_t end = std::min(rest.find_first_of(",\n", quoted ? close : 0), rest.size());
+  const std::string_view cell =
+      quoted ? rest.substr(start + 1, close - start - 1) : ses::trimmed(rest.substr(0, end));
   last_of_row = end == rest.size() || rest[end] == '\n';
   rest.remove_prefix(std::min(end + 1, rest.size()));
   return cell;

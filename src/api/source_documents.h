@@ -16,7 +16,7 @@
 
 namespace sessmtp::api {
 
-inline constexpr std::size_t kMaxDocument = 64 * 1024;  // bytes; nobody's key comes in more
+inline constexpr std::size_t kMaxDocument = 65536;  // bytes; nobody's key comes in more
 
 // A value of the source, or its absence.
 struct SourceValue {

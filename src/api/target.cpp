@@ -131,6 +131,7 @@ std::optional<Problem> judge_size(const kube::SecretData& data) {
   std::ranges::sort(keys, std::greater<>());
   keys.resize(std::min<std::size_t>(keys.size(), 3));
   std::vector<std::string> largest;
+  largest.reserve(keys.size());
   for (const auto& [size, key] : keys) {
     largest.push_back(key + " (" + std::to_string(size) + ')');
   }
@@ -238,8 +239,8 @@ std::optional<PreviousPair> read_pair(const kube::Secret& live, std::string_view
                                       std::string_view password_key, WallTime expires_at) {
   const auto username = live.data.find(std::string(username_key));
   const auto password = live.data.find(std::string(password_key));
-  if (username == live.data.end() || password == live.data.end() || !is_ours(live, username->first) ||
-      !is_ours(live, password->first) || !looks_like_id(username->second.expose()) ||
+  if (username == live.data.end() || password == live.data.end() ||
+      !looks_like_id(username->second.expose()) ||
       !ses::looks_like_smtp_password(password->second.expose())) {
     return std::nullopt;
   }
@@ -251,8 +252,7 @@ std::optional<PreviousPair> read_pair(const kube::Secret& live, std::string_view
   for (auto at = live.data.lower_bound(prefix); at != live.data.end() && at->first.starts_with(prefix);
        ++at) {
     std::string region = at->first.substr(prefix.size());
-    if (is_ours(live, at->first) && ses::has_region_syntax(region) &&
-        ses::looks_like_smtp_password(at->second.expose())) {
+    if (ses::has_region_syntax(region) && ses::looks_like_smtp_password(at->second.expose())) {
       pair.regional_passwords.emplace(std::move(region), at->second.clone());
     }
   }
@@ -273,9 +273,8 @@ bool stands_somewhere(const kube::Secret& live, const SecretBytes& password) {
     const auto& [key, value] = entry;
     const std::string_view text = value.expose();
     return is_ours(live, key) && !key.starts_with(kPreviousPasswordKey) &&
-           std::ranges::any_of(forms, [text](const SecretBytes& form) {
-             return text.find(form.expose()) != std::string_view::npos;
-           });
+           std::ranges::any_of(forms,
+                               [text](const SecretBytes& form) { return text.contains(form.expose()); });
   });
 }
 
@@ -323,8 +322,16 @@ Drift drift(const kube::Secret& live, const kube::Secret& intent) {
 }
 
 std::optional<PreviousPair> pair_of(const kube::Secret& live, WallTime expires_at) {
-  auto pair = read_pair(live, kUsernameKey, kPasswordKey, expires_at);
-  return pair ? std::move(pair) : read_pair(live, "SMTP_USERNAME", "SMTP_PASSWORD", expires_at);
+  for (const auto& [username, password] :
+       {std::pair(kUsernameKey, kPasswordKey), std::pair("SMTP_USERNAME", "SMTP_PASSWORD")}) {
+    auto pair = is_ours(live, username) && is_ours(live, password)
+                    ? read_pair(live, username, password, expires_at)
+                    : std::nullopt;
+    if (pair) {
+      return pair;
+    }
+  }
+  return std::nullopt;
 }
 
 std::optional<PreviousPair> previous_pair_of(const kube::Secret& live) {

@@ -62,10 +62,12 @@ struct Drift {
 // The pair in the live target, for a rotation to keep until then: under username and password with those of
 // additional regions (formats Default, BasicAuth, ServiceBinding), or under SMTP_USERNAME and SMTP_PASSWORD
 // (Env). Empty when neither is there, or is not ours, or has not the shape of an SMTP credential: format
-// None, a key that a template replaces, an edit, another's Secret before our first apply.
+// None, a key that a template replaces, an edit. What was never applied by us, or lost its managedFields, is
+// read as if it were ours.
 [[nodiscard]] std::optional<PreviousPair> pair_of(const kube::Secret& live, WallTime expires_at = {});
 
-// The pair before that one, which the target still carries; also when its time is over.
+// The pair before that one, which the target still carries, in that shape; also when its time is over. Empty
+// when nobody can read until when.
 [[nodiscard]] std::optional<PreviousPair> previous_pair_of(const kube::Secret& live);
 
 // True when the live target was derived from this key: the key has not been rotated, even if format,

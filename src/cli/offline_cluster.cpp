@@ -8,12 +8,13 @@
 
 #include "api/crd_schema.h"
 #include "api/names.h"
-#include "api/target.h"
 #include "base/base64.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "kube/client.h"
 #include "kube/secret.h"
 #include "operator/cache.h"
+#include "operator/needs.h"
 #include "operator/plan.h"
 
 namespace sessmtp::cli {
@@ -35,13 +36,14 @@ bool is_made_up(const json& value) {
   return value.is_string() && value.get_ref<const std::string&>().starts_with(kMadeUp);
 }
 
-// Without made-up members, and without the items of lists that have any: an owner reference lacks its uid.
+// Without made-up members, what is empty, and the items of lists that have made-up members: an owner
+// reference lacks its uid.
 json without_made_up(const json& value) {
   if (value.is_object()) {
     json result = json::object();
     for (const auto& [name, member] : value.items()) {
       json kept = is_made_up(member) ? json() : without_made_up(member);
-      if (!kept.is_null() && !(kept.empty() && !member.empty())) {
+      if (!kept.empty()) {
         result[name] = std::move(kept);
       }
     }
@@ -98,32 +100,64 @@ Result<void> merge_string_data(json& object) {
   return {};
 }
 
-// Removes what the intent once brought and does not bring any more, as server-side apply does.
-Result<void> drop_what_left(json& object, const kube::Secret& intent) {
-  const auto live = kube::decode_secret(object);
-  if (!live) {
-    return std::unexpected(live.error());
+// The names of a map as FieldsV1 has them.
+json field_names(const json& map) {
+  json fields = json::object();
+  for (const auto& [name, value] : map.items()) {
+    fields["f:" + name] = json::object();
   }
-  const api::Drift left = api::drift(*live, intent);
-  for (const std::string& key : left.keys) {
-    object["data"].erase(key);
+  return fields;
+}
+
+// metadata.managedFields after an apply of ours; nobody looks at those of others.
+json managed_fields(const json& intent) {
+  const json& metadata = intent["metadata"];
+  json owners = json::object();
+  for (const json& owner : member_of(metadata, "ownerReferences")) {
+    owners["k:" + to_json_text({{"uid", owner["uid"]}})] = json::object();
   }
-  for (const std::string& name : left.metadata) {
-    for (const char* part : {"labels", "annotations"}) {
-      if (object["metadata"].contains(part)) {
-        object["metadata"][part].erase(name);
-      }
+  const json fields = {{"f:data", field_names(intent["data"])},
+                       {"f:metadata",
+                        {{"f:labels", field_names(member_of(metadata, "labels"))},
+                         {"f:annotations", field_names(member_of(metadata, "annotations"))},
+                         {"f:ownerReferences", std::move(owners)}}}};
+  return json::array({{{"manager", kube::kFieldManager},
+                       {"operation", "Apply"},
+                       {"apiVersion", "v1"},
+                       {"fieldsType", "FieldsV1"},
+                       {"fieldsV1", fields}}});
+}
+
+// A map as it is after an apply: what the intent has is set, what we once applied and it has not is gone.
+void apply_map(json& object, const char* name, const json& intent, const std::set<std::string>& applied) {
+  const json& wanted = member_of(intent, name);
+  json& map = object[name];
+  if (map.is_null()) {
+    map = json::object();
+  }
+  for (const std::string& key : applied) {
+    if (!wanted.contains(key)) {
+      map.erase(key);
     }
-    if (name == "ownerReferences") {
-      std::erase_if(object["metadata"][name].get_ref<json::array_t&>(), [&](const json& owner) {
-        const std::string uid = text_of(owner, "uid");
-        return text_of(owner, "kind") == api::kKind &&
-               std::ranges::find(intent.meta.owner_references, uid, &kube::OwnerReference::uid) ==
-                   intent.meta.owner_references.end();
-      });
+  }
+  if (wanted.is_object()) {
+    map.update(wanted);
+  }
+}
+
+void apply_owners(json& metadata, const json& intent, const std::set<std::string>& applied) {
+  json owners = json::array();
+  for (const json& owner : member_of(metadata, "ownerReferences")) {
+    if (!applied.contains(text_of(owner, "uid"))) {
+      owners.push_back(owner);
     }
   }
-  return {};
+  for (const json& owner : member_of(intent, "ownerReferences")) {
+    if (std::ranges::find(owners, owner) == owners.end()) {
+      owners.push_back(owner);
+    }
+  }
+  metadata["ownerReferences"] = std::move(owners);
 }
 
 // --- credentials ---
@@ -186,7 +220,7 @@ Result<kube::ObjectMeta> OfflineCluster::place(json& object) {
     }
   }
   if (text_of(metadata, "namespace").empty()) {
-    metadata["namespace"] = namespace_;
+    metadata["namespace"] = namespace_.empty() ? "default" : namespace_;
   }
   for (const char* part : {"uid", "resourceVersion"}) {
     if (text_of(metadata, part).empty()) {
@@ -233,6 +267,8 @@ Result<void> OfflineCluster::add_credential(json object) {
   if (const auto checked = check_fields(object); !checked) {
     return checked;
   }
+  const bool in_a_namespace =
+      !namespace_.empty() || !text_of(member_of(object, "metadata"), "namespace").empty();
   if (const auto meta = place(object); !meta) {
     return std::unexpected(meta.error());
   }
@@ -248,13 +284,14 @@ Result<void> OfflineCluster::add_credential(json object) {
                           [&](const Held& held) { return held.credential.meta.key() == name; })) {
     return invalid("there is another SesSmtpCredential of that name in the input");
   }
-  credentials_.push_back({.credential = std::move(*credential), .events = {}});
+  credentials_.push_back({.credential = std::move(*credential), .in_a_namespace = in_a_namespace});
   return {};
 }
 
 // A credential from Git has no uid; the target from the cluster that was written for it tells which it has.
 void OfflineCluster::recognise_targets() {
-  for (auto& [credential, events] : credentials_) {
+  for (Held& held : credentials_) {
+    SesSmtpCredential& credential = held.credential;
     const auto found = secrets_.find({credential.meta.namespace_, credential.spec.target.name});
     if (!credential.meta.uid.starts_with(kMadeUp) || found == secrets_.end()) {
       continue;
@@ -281,29 +318,40 @@ Result<std::vector<OfflineCluster::Outcome>> OfflineCluster::settle() {
     changed = *looked;
   }
   std::vector<Outcome> outcomes;
-  for (Held& held : credentials_) {
-    const SesSmtpCredential& credential = held.credential;
-    Outcome outcome{.name = credential.meta.key(),
-                    .status = credential.status,
-                    .credential = shown(held),
-                    .target = {},
-                    .events = std::move(held.events)};
-    const api::Condition* ready = find_condition(credential.status.conditions, "Ready");
-    const auto found = secrets_.find({credential.meta.namespace_, credential.spec.target.name});
-    if (ready != nullptr && ready->status == "True" && found != secrets_.end()) {
-      json target = found->second;
-      for (const char* field :
-           {"uid", "resourceVersion", "creationTimestamp", "generation", "managedFields", "selfLink"}) {
-        target["metadata"].erase(field);
-      }
-      if (credential.meta.namespace_.empty()) {
-        target["metadata"].erase("namespace");
-      }
-      outcome.target = without_made_up(target);
-    }
-    outcomes.push_back(std::move(outcome));
-  }
+  std::ranges::transform(credentials_, std::back_inserter(outcomes),
+                         [this](Held& held) { return outcome_of(held); });
   return outcomes;
+}
+
+OfflineCluster::Outcome OfflineCluster::outcome_of(Held& held) const {
+  const SesSmtpCredential& credential = held.credential;
+  Outcome outcome{
+      .name = credential.meta.key(),
+      .status = credential.status,
+      .credential = {{"apiVersion", api::kGroupVersion},
+                     {"kind", api::kKind},
+                     {"metadata",
+                      {{"namespace", credential.meta.namespace_}, {"name", credential.meta.name}}},
+                     {"status", without_made_up(encode_status(credential.status))}},
+      .target = {},
+      .events = std::move(held.events)};
+  const api::Condition* ready = find_condition(credential.status.conditions, "Ready");
+  const auto found = secrets_.find({credential.meta.namespace_, credential.spec.target.name});
+  if (ready != nullptr && ready->status == "True" && found != secrets_.end()) {
+    outcome.target = without_made_up(found->second);
+    for (const char* field :
+         {"uid", "resourceVersion", "creationTimestamp", "generation", "managedFields", "selfLink"}) {
+      (*outcome.target)["metadata"].erase(field);
+    }
+  }
+  if (!held.in_a_namespace) {
+    outcome.name.namespace_.clear();
+    outcome.credential["metadata"].erase("namespace");
+    if (outcome.target) {
+      (*outcome.target)["metadata"].erase("namespace");
+    }
+  }
+  return outcome;
 }
 
 // Every pass begins with a new picture of the world, as if all changes had come in by the watches.
@@ -311,6 +359,7 @@ Result<bool> OfflineCluster::look_at_all() {
   const SystemClock clock;
   operator_::Cache cache({""}, clock, [](const NamespacedName&, kube::Priority) {});
   std::vector<SesSmtpCredential> all;
+  all.reserve(credentials_.size());
   for (const Held& held : credentials_) {
     all.push_back(held.credential);
   }
@@ -339,13 +388,20 @@ Result<bool> OfflineCluster::look_at_all() {
   return changed;
 }
 
-// What Reconciler::reconcile does. Both Secrets are always read: nobody has to be spared a call.
+// What Reconciler::reconcile does. The first time both Secrets are read, whatever a status from elsewhere
+// says of them.
 Result<bool> OfflineCluster::look_at(Held& held, Observation observation) {
   SesSmtpCredential& credential = held.credential;
   const NamespacedName target{credential.meta.namespace_, credential.spec.target.name};
   observation.now = now_;
-  observation.live_source = read({credential.meta.namespace_, credential.spec.source.secret_name});
-  observation.live_target = read(target);
+  const auto needed = held.seen ? needs(observation) : operator_::Needs::kSourceAndTarget;
+  held.seen = true;
+  if (needed != operator_::Needs::kNothing) {
+    observation.live_source = read({credential.meta.namespace_, credential.spec.source.secret_name});
+  }
+  if (needed == operator_::Needs::kSourceAndTarget) {
+    observation.live_target = read(target);
+  }
   operator_::Plan decided = plan(observation);
   bool changed = false;
   for (int round = 0; (decided.read_target || decided.write) && round < kMaxRounds; ++round) {
@@ -387,7 +443,7 @@ operator_::LiveRead OfflineCluster::read(const NamespacedName& name) const {
   return std::move(*secret);
 }
 
-// Server-side apply: what the intent says is set, all else stays.
+// Server-side apply, as the API server does it.
 Result<operator_::WriteAnswer> OfflineCluster::apply(const kube::Secret& intent) {
   json wanted = kube::encode_secret(intent);
   json& metadata = wanted["metadata"];
@@ -396,42 +452,22 @@ Result<operator_::WriteAnswer> OfflineCluster::apply(const kube::Secret& intent)
   const auto [found, created] = secrets_.try_emplace(intent.meta.key(), wanted);
   json& object = found->second;
   if (!created) {
-    for (const char* part : {"labels", "annotations"}) {
-      object["metadata"][part].update(member_of(metadata, part).is_object() ? metadata[part]
-                                                                            : json::object());
+    const auto live = kube::decode_secret(object);
+    if (!live) {
+      return std::unexpected(live.error());
     }
-    object["data"].update(wanted["data"]);
-    for (const json& owner : member_of(metadata, "ownerReferences")) {
-      json& owners = object["metadata"]["ownerReferences"];
-      if (owners.is_null()) {
-        owners = json::array();
-      }
-      if (std::ranges::find(owners, owner) == owners.end()) {
-        owners.push_back(owner);
-      }
-    }
-    if (const auto dropped = drop_what_left(object, intent); !dropped) {
-      return std::unexpected(dropped.error());
-    }
+    apply_map(object, "data", wanted, live->applied.data);
+    apply_map(object["metadata"], "labels", metadata, live->applied.labels);
+    apply_map(object["metadata"], "annotations", metadata, live->applied.annotations);
+    apply_owners(object["metadata"], metadata, live->applied.owners);
   }
+  object["metadata"]["managedFields"] = managed_fields(wanted);
   object["metadata"]["resourceVersion"] = make_up();
   const auto meta = place(object);
   if (!meta) {
     return std::unexpected(meta.error());
   }
   return api::SecretVersion{.uid = meta->uid, .resource_version = meta->resource_version};
-}
-
-json OfflineCluster::shown(const Held& held) const {
-  const SesSmtpCredential& credential = held.credential;
-  json metadata = {{"name", credential.meta.name}};
-  if (!credential.meta.namespace_.empty()) {
-    metadata["namespace"] = credential.meta.namespace_;
-  }
-  return {{"apiVersion", api::kGroupVersion},
-          {"kind", api::kKind},
-          {"metadata", std::move(metadata)},
-          {"status", without_made_up(encode_status(credential.status))}};
 }
 
 }  // namespace sessmtp::cli

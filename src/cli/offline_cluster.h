@@ -24,10 +24,10 @@ namespace sessmtp::cli {
 
 class OfflineCluster {
  public:
-  // Objects that do not say when they were made were made at `now`. `default_namespace` is for those that
-  // name none.
-  OfflineCluster(WallTime now, std::string default_namespace)
-      : now_(now), namespace_(std::move(default_namespace)) {}
+  // Objects that do not say when they were made were made at `now`. Those that name no namespace are in the
+  // one that is given; else in "default", and nothing that is handed out names it.
+  OfflineCluster(WallTime now, std::string objects_namespace)
+      : now_(now), namespace_(std::move(objects_namespace)) {}
 
   // As a manifest or `kubectl get` has them. kInvalidInput with the field's path: the API server would not
   // take it, or there is one of that name already. In messages stand names of fields and keys, no values.
@@ -35,7 +35,7 @@ class OfflineCluster {
   Result<void> add_credential(nlohmann::json object);
 
   struct Outcome {
-    kube::NamespacedName name;
+    kube::NamespacedName name;  // the namespace is empty where nothing names one
     api::Status status;
     nlohmann::json credential;             // apiVersion, kind, metadata and status
     std::optional<nlohmann::json> target;  // the Secret as it then stands, if it is in sync
@@ -48,7 +48,9 @@ class OfflineCluster {
  private:
   struct Held {
     api::SesSmtpCredential credential;
-    std::vector<kube::Event> events;
+    bool in_a_namespace;  // that somebody has named
+    bool seen = false;
+    std::vector<kube::Event> events = {};
   };
 
   [[nodiscard]] Result<kube::ObjectMeta> place(nlohmann::json& object);
@@ -57,7 +59,7 @@ class OfflineCluster {
   [[nodiscard]] Result<bool> look_at(Held& held, operator_::Observation observation);
   [[nodiscard]] operator_::LiveRead read(const kube::NamespacedName& name) const;
   [[nodiscard]] Result<operator_::WriteAnswer> apply(const kube::Secret& intent);
-  [[nodiscard]] nlohmann::json shown(const Held& held) const;
+  [[nodiscard]] Outcome outcome_of(Held& held) const;
   [[nodiscard]] std::string make_up();
 
   const WallTime now_;

@@ -149,7 +149,8 @@ CLI::App* add_render(CLI::App& app, RenderOptions& options) {
       ->required()
       ->allow_extra_args(false);
   command->add_flag("-R,--recursive", options.recursive, "Folders within folders, too");
-  command->add_option("-n,--namespace", options.namespace_, "Namespace of the objects that name none")
+  command
+      ->add_option("-n,--namespace", options.namespace_, "Namespace of the objects that name none [default]")
       ->check([](const std::string& name) {
         return is_dns_name(name, 63, false) ? std::string()
                                             : in_quotes(name) + " is not the name of a namespace";

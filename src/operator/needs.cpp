@@ -19,9 +19,11 @@ Problem lost_to(const std::string& rival, const std::string& target) {
                                        in_quotes(rival) + "; choose another spec.target.name"};
 }
 
-std::string kubectl_annotate(const SesSmtpCredential& credential) {
+std::string kubectl_annotate(const SesSmtpCredential& credential, const SecretRecord& target) {
+  const bool consents_to_another = !target.allows_takeover_by.empty();
   return "kubectl annotate secret -n " + credential.meta.namespace_ + ' ' + credential.spec.target.name +
-         ' ' + std::string(api::kAllowTakeoverByAnnotation) + '=' + credential.meta.name;
+         ' ' + std::string(api::kAllowTakeoverByAnnotation) + '=' + credential.meta.name +
+         (consents_to_another ? " --overwrite" : "");
 }
 
 // Somebody else's Secret has the target's name. `record` is empty when it is of a type that is not watched.
@@ -34,7 +36,7 @@ Problem conflict(const Observation& o, const std::optional<SecretRecord>& record
   if (record && record->owner_uid == credential.meta.uid) {
     message = secret +
               " was made by this SesSmtpCredential, not by others to be merged into; to go on with it: " +
-              kubectl_annotate(credential);
+              kubectl_annotate(credential, *record);
   } else if (credential.spec.target.conflict_policy == api::ConflictPolicy::kFail) {
     message += "delete it, choose another spec.target.name, or see spec.target.conflictPolicy";
   } else if (!record) {
@@ -43,7 +45,7 @@ Problem conflict(const Observation& o, const std::optional<SecretRecord>& record
     message += "it belongs to " + record->controller +
                ", which would fight over it; choose another spec.target.name";
   } else {
-    message += "whoever owns it has to consent: " + kubectl_annotate(credential);
+    message += "whoever owns it has to consent: " + kubectl_annotate(credential, *record);
   }
   return {Reason::kTargetConflict, message};
 }
@@ -176,8 +178,10 @@ Needs needs(const Observation& o) {
   if (credential.meta.terminating || credential.spec.suspend || judge_from_metadata(o) || settled(o)) {
     return Needs::kNothing;
   }
-  if (o.target.presence == Presence::kUnknown && credential.status.target) {
-    return Needs::kSourceAndTarget;  // it is there, as far as status knows
+  // It is there, as far as status knows; or it must be, for one that merges never creates a Secret.
+  const bool merges = credential.spec.target.conflict_policy == api::ConflictPolicy::kMerge;
+  if (o.target.presence == Presence::kUnknown && (credential.status.target || merges)) {
+    return Needs::kSourceAndTarget;
   }
   if (o.target.presence != Presence::kKnown) {
     return Needs::kSource;

@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "api/event_reason.h"
 #include "api/names.h"
 #include "api/reason.h"
 #include "api/source.h"
@@ -18,6 +19,7 @@
 namespace sessmtp::operator_ {
 namespace {
 
+using api::EventReason;
 using api::Problem;
 using api::Reason;
 using api::SecretVersion;
@@ -54,7 +56,7 @@ class Planner {
       return suspend();
     }
     if (find_condition(status_.conditions, "Suspended") != nullptr) {
-      note("Resumed", "Resume", "spec.suspend is not set any more");
+      note(EventReason::kResumed, "Resume", "spec.suspend is not set any more");
     }
     if (const auto problem = judge_from_metadata(o_)) {
       return fail(*problem);
@@ -81,7 +83,8 @@ class Planner {
  private:
   Plan suspend() {
     if (find_condition(status_.conditions, "Suspended") == nullptr) {
-      note("Suspended", "Suspend", "nothing is read or written until spec.suspend is false again");
+      note(EventReason::kSuspended, "Suspend",
+           "nothing is read or written until spec.suspend is false again");
     }
     Status next = status_;
     next.observed_generation = credential_.meta.generation;
@@ -108,7 +111,7 @@ class Planner {
     if (!source) {
       return fail(source.error());
     }
-    const auto region = choose_region(*source);
+    const auto region = choose_region(credential_.spec, *source);
     if (!region) {
       return fail(region.error());
     }
@@ -139,52 +142,28 @@ class Planner {
                      .previous = {}});
   }
 
-  [[nodiscard]] Result<std::string, Problem> choose_region(const api::Source& source) const {
-    if (credential_.spec.region) {
-      if (!ses::has_region_syntax(*credential_.spec.region)) {
-        return std::unexpected(Problem{Reason::kRegionInvalid,
-                                       "spec.region is not the name of an AWS region, such as eu-west-1"});
-      }
-      return *credential_.spec.region;
-    }
-    if (source.region_key.empty()) {
-      return std::unexpected(
-          Problem{Reason::kRegionMissing, "no region: set spec.region, or a key \"region\" in Secret " +
-                                              in_quotes(credential_.spec.source.secret_name) +
-                                              "; a password is good for one region only"});
-    }
-    if (!source.region) {
-      return std::unexpected(Problem{Reason::kRegionInvalid,
-                                     "key " + in_quotes(source.region_key) + " of Secret " +
-                                         in_quotes(credential_.spec.source.secret_name) +
-                                         " is not the name of an AWS region" +
-                                         (source.region_hint ? "; did you mean " + *source.region_hint + "?"
-                                                             : std::string(", such as eu-west-1"))});
-    }
-    return *source.region;
-  }
-
   void warn_about(const api::Source& source, const std::string& region, const ses::Endpoint& endpoint) {
     for (const api::Caution& caution : source.cautions) {
-      warn(caution.reason, caution.message);
+      note(caution.reason, "Sync", caution.message);
     }
     if (source.region && *source.region != region) {
-      warn("RegionDiffers", "spec.region " + region + " is used, though Secret " +
-                                in_quotes(credential_.spec.source.secret_name) + " says " + *source.region);
+      note(EventReason::kRegionDiffers, "Sync",
+           "spec.region " + region + " is used, though Secret " +
+               in_quotes(credential_.spec.source.secret_name) + " says " + *source.region);
     }
     warn_if_unknown(region);
     std::ranges::for_each(credential_.spec.additional_regions,
                           [this](const std::string& name) { warn_if_unknown(name); });
     if (endpoint.port == 25) {
-      warn("PortThrottled", "port 25 is throttled by default on EC2; 587 is not");
+      note(EventReason::kPortThrottled, "Sync", "port 25 is throttled by default on EC2; 587 is not");
     }
   }
 
   void warn_if_unknown(const std::string& region) {
     if (!ses::is_known_smtp_region(region)) {
-      warn("RegionUnknown", "region " + region + " is not known to offer SES SMTP (list of " +
-                                std::string(ses::kKnownRegionsAsOf) +
-                                "); the password is derived all the same");
+      note(EventReason::kRegionUnknown, "Sync",
+           "region " + region + " is not known to offer SES SMTP (list of " +
+               std::string(ses::kKnownRegionsAsOf) + "); the password is derived all the same");
     }
   }
 
@@ -232,7 +211,7 @@ class Planner {
 
   // The data would be the same with this key, whatever is kept of the pair before.
   [[nodiscard]] bool renders_as(const kube::Secret& live, api::Ingredients& ingredients) const {
-    ingredients.previous = kept_pair(live);
+    ingredients.previous = api::previous_pair_of(live);
     const auto intent = render_target(credential_, ingredients);
     return intent && api::drift(live, *intent).keys.empty();
   }
@@ -318,30 +297,36 @@ class Planner {
                         const api::Drift& difference) {
     const std::string target = "Secret " + in_quotes(next.target_name);
     if (standing.rotated) {
-      note("Rotated", "Rotate", target + " now holds the SMTP credential of key " + next.access_key_id);
+      note(EventReason::kRotated, "Rotate",
+           target + " now holds the SMTP credential of key " + next.access_key_id);
     } else if (ownership == Ownership::kFormerLife) {
-      note("Adopted", "Adopt", target + " is of an earlier object of this name and was taken back");
+      note(EventReason::kAdopted, "Adopt",
+           target + " is of an earlier object of this name and was taken back");
     } else if (ownership == Ownership::kOffered) {
-      note("Adopted", "Adopt", target + " was taken over, as its annotation allows");
+      note(EventReason::kAdopted, "Adopt", target + " was taken over, as its annotation allows");
     } else if (standing.creating && status_.target) {
-      note("TargetRepaired", "Repair", target + " was gone and was made anew");
+      note(EventReason::kTargetRepaired, "Repair", target + " was gone and was made anew");
     } else if (previous_expired(next)) {
-      note("PreviousExpired", "Expire",
+      note(EventReason::kPreviousExpired, "Expire",
            target + " no longer holds the pair of key " + status_.previous->access_key_id +
                ", from before the rotation");
     } else if (o_.written && was_ready(status_) && spec_is_observed(credential_) &&
                status_.render_version == api::kRenderVersion) {
       std::vector<std::string> parts = difference.keys;
       std::ranges::copy(difference.metadata, std::back_inserter(parts));
-      note("TargetRepaired", "Repair", target + " had been changed; restored: " + joined(parts));
+      note(EventReason::kTargetRepaired, "Repair", target + " had been changed; restored: " + joined(parts));
     } else if (o_.written || !was_ready(status_)) {
-      note("Synced", "Sync",
+      note(EventReason::kSynced, "Sync",
            target + " holds the SMTP credential of key " + next.access_key_id + " for region " + next.region);
     }
   }
 
   [[nodiscard]] bool previous_expired(const Status& next) const {
-    return status_.previous && !next.previous && status_.previous->expires_at <= o_.now;
+    const kube::Secret* live = live_secret(o_.live_target);
+    const auto annotated = live != nullptr
+                               ? parse_rfc3339(live->meta.annotation(api::kPreviousExpiresAtAnnotation))
+                               : std::nullopt;
+    return status_.previous && !next.previous && annotated.value_or(status_.previous->expires_at) <= o_.now;
   }
 
   // Rounded up: what is looked at too early is looked at twice.
@@ -371,7 +356,7 @@ class Planner {
     const api::Condition* before = find_condition(status_.conditions, "Ready");
     const bool news = before == nullptr || before->reason != to_string(problem.reason);
     if (is_stalled(problem.reason) && news) {
-      warn(std::string(to_string(problem.reason)), problem.message);
+      warn(problem);
     }
     return finish(std::move(next), problem.reason, problem.message, retry);
   }
@@ -431,11 +416,12 @@ class Planner {
     return result;
   }
 
-  void note(std::string reason, std::string action, std::string text) {
-    events_.push_back({EventType::kNormal, std::move(reason), std::move(action), std::move(text)});
+  void note(EventReason reason, std::string action, std::string text) {
+    const api::EventReasonInfo& info = info_of(reason);
+    events_.push_back({info.type, std::string(info.name), std::move(action), std::move(text)});
   }
-  void warn(std::string reason, std::string text) {
-    events_.push_back({EventType::kWarning, std::move(reason), "Sync", std::move(text)});
+  void warn(const Problem& problem) {
+    events_.push_back({EventType::kWarning, std::string(to_string(problem.reason)), "Sync", problem.message});
   }
 
   const Observation& o_;

@@ -23,26 +23,6 @@ bool holds_id_of(const kube::Secret& live, const ses::IamKey& key) {
   return id != nullptr && id->equals(key.access_key_id);
 }
 
-// The pair under these keys, with the passwords of other regions.
-std::optional<api::PreviousPair> pair_under(const kube::Secret& live, const std::string& prefix) {
-  const SecretBytes* username = value_of(live, prefix + api::kUsernameKey);
-  const SecretBytes* password = value_of(live, prefix + api::kPasswordKey);
-  if (username == nullptr || password == nullptr) {
-    return std::nullopt;
-  }
-  api::PreviousPair pair{.username = username->clone(),
-                         .password = password->clone(),
-                         .regional_passwords = {},
-                         .expires_at = {}};
-  const std::string regional = prefix + api::kPasswordKey + '.';
-  for (const auto& [key, value] : live.data) {
-    if (key.starts_with(regional)) {
-      pair.regional_passwords.emplace(key.substr(regional.size()), value.clone());
-    }
-  }
-  return pair;
-}
-
 }  // namespace
 
 Standing stand(const Observation& o, const CurrentKey& current, Ownership ownership, bool renders_the_same) {
@@ -59,7 +39,7 @@ Standing stand(const Observation& o, const CurrentKey& current, Ownership owners
   }
   // A pair that differs is a rotation only if it is not the one that status speaks of; otherwise somebody
   // edited the target. Where the ids do not tell, the target does, as long as nobody has touched it.
-  const bool held = renders_the_same || api::holds_pair_of(*live, current.key);
+  const bool held = renders_the_same || api::holds_pair_of(*live, current.key, {status.region});
   const bool source_is_settled = was_ready(status) && status.source == current.source;
   const bool another_id = current.masked_id != status.access_key_id;
   const bool untouched = status.target && status.target->uid == live->meta.uid &&
@@ -77,15 +57,6 @@ Standing stand(const Observation& o, const CurrentKey& current, Ownership owners
                                         : status.key_since.value_or(now)};
 }
 
-std::optional<api::PreviousPair> kept_pair(const kube::Secret& live) {
-  const auto expires_at = parse_rfc3339(live.meta.annotation(api::kPreviousExpiresAtAnnotation));
-  auto pair = expires_at ? pair_under(live, "previous-") : std::nullopt;
-  if (pair) {
-    pair->expires_at = *expires_at;
-  }
-  return pair;
-}
-
 std::optional<api::PreviousPair> previous_pair(const Observation& o, const Standing& standing,
                                                const std::string& region) {
   const api::SesSmtpCredential& credential = o.credential;
@@ -100,7 +71,7 @@ std::optional<api::PreviousPair> previous_pair(const Observation& o, const Stand
   const WallTime latest =
       std::chrono::floor<std::chrono::seconds>(o.now + *credential.spec.keep_previous_for);
   const bool replaced = standing.rotated && !standing.held;
-  auto pair = replaced ? pair_under(*live, "") : kept_pair(*live);
+  auto pair = replaced ? api::pair_of(*live, latest) : api::previous_pair_of(*live);
   if (!pair) {
     return std::nullopt;
   }
@@ -109,7 +80,6 @@ std::optional<api::PreviousPair> previous_pair(const Observation& o, const Stand
     if (ses::mask_access_key_id(pair->username.expose()) != credential.status.access_key_id) {
       return std::nullopt;
     }
-    pair->expires_at = latest;
   } else if (pair->expires_at <= o.now) {
     return std::nullopt;
   }

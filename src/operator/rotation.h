@@ -32,10 +32,6 @@ struct CurrentKey {
 [[nodiscard]] Standing stand(const Observation& observation, const CurrentKey& current, Ownership ownership,
                              bool renders_the_same);
 
-// What the live target keeps of the pair before; empty when there is none, or when nobody can read until
-// when.
-[[nodiscard]] std::optional<api::PreviousPair> kept_pair(const kube::Secret& live);
-
 // What the target shall keep of the pair before, with spec.keepPreviousFor, now and in `region`: a pair of
 // another region does not log in here.
 [[nodiscard]] std::optional<api::PreviousPair> previous_pair(const Observation& observation,

@@ -83,6 +83,51 @@ def additional_region(key: Key, region: str, port: int = 587, scheme: str = "smt
     return {f"{name}.{region}": of_the_region[name] for name in ("password", "host", "url")}
 
 
+# What a template may refer to; values of a region as "host@eu-west-1".
+TemplateValues = dict[str, str]
+
+FILTERS = {
+    "urlencode": lambda value: quote(value, safe=""),
+    "base64": lambda value: base64.b64encode(value.encode()).decode(),
+    "json": lambda value: json.dumps(value, ensure_ascii=False)[1:-1],
+}
+
+
+def template_values(key: Key, region: str, *additional: str, port: int = 587) -> TemplateValues:
+    """Without a pair before a rotation."""
+    implicit = port in (465, 2465)
+    values = target_data(key, region, port=port, scheme="smtps" if implicit else "smtp")
+    values |= {"tls": "implicit" if implicit else "starttls", "previousUsername": "", "previousPassword": ""}
+    for name in (region, *additional):
+        there = target_data(key, name, port=port, scheme="smtps" if implicit else "smtp")
+        values |= {f"{part}@{name}": there[part] for part in ("password", "host", "url")}
+    return values
+
+
+def expand(template: str, values: TemplateValues) -> str:
+    def replace(found: re.Match[str]) -> str:
+        name, pick = found.groups()
+        return "$" if name is None else FILTERS.get(pick, str)(values[name])
+
+    return re.sub(r"[$][$]|[$][(]([^|)]*)(?:[|](\w*))?[)]", replace, template)
+
+
+def format_data(name: str, values: TemplateValues) -> dict[str, str]:
+    """The keys that a target of this format has, without additional regions."""
+    v = values
+    pair = {"username": v["username"], "password": v["password"]}
+    return {
+        "Default": {key: v[key] for key in ("username", "password", "host", "port", "region", "url")},
+        "BasicAuth": pair,
+        "Env": {
+            f"SMTP_{key.upper()}": v[key] for key in ("host", "port", "username", "password", "url", "tls")
+        },
+        "ServiceBinding": pair
+        | {"type": "smtp", "provider": "aws-ses", "host": v["host"], "port": v["port"], "uri": v["url"]},
+        "None": {},
+    }[name]
+
+
 # ---- sources as people make them -----------------------------------------------------------------------
 
 

@@ -67,8 +67,11 @@ def wait_gone(world: World, moment: datetime) -> None:
     assert timedelta(0) <= late < timedelta(seconds=2), late
 
 
-def assert_nothing_left(world: World, key: Key) -> None:
+def assert_nothing_left(world: World, key: Key, by_hand: bool = False) -> None:
+    """Of the previous login; the annotation, once set by hand, is its setter's and stays."""
     credential, target = world.wait_synced()
+    if by_hand:
+        del target["metadata"]["annotations"][EXPIRES_AT]
     assert data_of(target) == target_data(key, REGION)
     assert "previous" not in credential["status"]
     assert_is_target_of(target, credential)
@@ -89,6 +92,17 @@ def test_previous_login_stays_for_a_while(world: World) -> None:
     assert credential["status"]["previous"] == {"accessKeyId": mask(old.id), "expiresAt": expires_at}
     moment = end(world, 2)
     wait_gone(world, moment)
+    world.wait_event("PreviousExpired")
+    assert_nothing_left(world, new, by_hand=True)
+
+
+def test_the_shortest_time(world: World) -> None:
+    """26, from beginning to end with nobody's hand in it: a minute."""
+    old, new, target = rotated(world, keepPreviousFor="1m")
+    expires_at = datetime.fromisoformat(target["metadata"]["annotations"][EXPIRES_AT])
+    world.wait_for("the previous login is gone", lambda: is_gone(world), 70)
+    late = datetime.now(UTC) - expires_at
+    assert timedelta(0) <= late < timedelta(seconds=2), late
     world.wait_event("PreviousExpired")
     assert_nothing_left(world, new)
 
@@ -202,8 +216,10 @@ def test_time_is_over_while_the_operator_is_down(world: World, controller: Contr
     world.wait_for("the time is over", passed(moment))
     assert not is_gone(world)
     controller.start()
-    assert_nothing_left(world, new)
+    world.wait_for("the previous login is gone", lambda: is_gone(world))
     world.wait_event("PreviousExpired")
+    assert world.events(reason="TargetRepaired") == []
+    assert_nothing_left(world, new, by_hand=True)
 
 
 def test_time_is_over_after_a_restart(world: World, controller: Controller) -> None:
@@ -215,7 +231,7 @@ def test_time_is_over_after_a_restart(world: World, controller: Controller) -> N
     controller.wait_logged("serving", what="metrics")
     assert not is_gone(world)
     wait_gone(world, moment)
-    assert_nothing_left(world, new)
+    assert_nothing_left(world, new, by_hand=True)
 
 
 def test_rotated_twice_while_the_operator_is_down(world: World, controller: Controller) -> None:
@@ -237,7 +253,7 @@ def test_unreadable_time_is_over(world: World, text: str | None) -> None:
     _, new, target = rotated(world)
     world.change_secret(metadata={"annotations": {EXPIRES_AT: text}})
     world.wait_for("the previous login is gone", lambda: is_gone(world))
-    assert_nothing_left(world, new)
+    assert_nothing_left(world, new, by_hand=text is not None)
 
 
 @pytest.mark.parametrize(
@@ -269,6 +285,32 @@ def test_no_longer_wanted(world: World) -> None:
     _, new, _ = rotated(world)
     world.change_credential(keepPreviousFor=None)
     assert_nothing_left(world, new)
+
+
+def test_region_changed(world: World) -> None:
+    """26, 18: a password works in one region only, so with the region the previous login goes."""
+    _, new, _ = rotated(world)
+    world.change_credential(region="us-east-1")
+    credential, target = world.wait_synced()
+    assert data_of(target) == target_data(new, "us-east-1")
+    assert "previous" not in credential["status"]
+
+
+def test_shortened(world: World) -> None:
+    """26, when `keepPreviousFor` is made shorter: that long from now at most, and never longer again."""
+    old, new, _ = rotated(world)
+    began = datetime.now(UTC)
+    world.change_credential(keepPreviousFor="1h")
+    credential, target = world.wait_synced()
+    shorter = target["metadata"]["annotations"][EXPIRES_AT]
+    assert (
+        rfc3339(began + timedelta(minutes=59)) <= shorter <= rfc3339(datetime.now(UTC) + timedelta(hours=1))
+    )
+    world.change_credential(keepPreviousFor="2h")
+    credential, target = world.wait_synced()
+    assert data_of(target) == target_data(new, REGION) | previous(old)
+    assert target["metadata"]["annotations"][EXPIRES_AT] == shorter
+    assert credential["status"]["previous"]["expiresAt"] == shorter
 
 
 def test_wanted_after_the_rotation(world: World) -> None:
@@ -315,7 +357,8 @@ def test_source_is_gone_when_the_time_is_over(world: World) -> None:
     kept = world.secret()
     assert kept and data_of(kept) == data_of(target)
     world.write_source(plain(new, region=REGION))
-    assert_nothing_left(world, new)
+    world.wait_for("the previous login is gone", lambda: is_gone(world))
+    assert_nothing_left(world, new, by_hand=True)
 
 
 def test_merged(world: World) -> None:
@@ -330,6 +373,5 @@ def test_merged(world: World) -> None:
     wait_gone(world, end(world, 1))
     _, target = world.wait_synced()
     assert data_of(target) == target_data(new, REGION) | {"mine": "x"}
-    assert EXPIRES_AT not in target["metadata"]["annotations"]
     world.settle()
     assert_untouched(target, world.secret())

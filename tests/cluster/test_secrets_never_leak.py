@@ -60,6 +60,24 @@ def use(world: World) -> list[Key]:
     )
     world.create_credential("taken")
     world.wait_not_ready("TargetConflict", "taken")
+    world.write_source(plain(old, region=REGION), "iam-kept")
+    every = {
+        "format": "ServiceBinding",
+        "data": {"all": "$(username) $(password|base64) $(previousPassword|json)"},
+    }
+    world.create_credential("kept", source="iam-kept", keepPreviousFor="1h", target=every)
+    world.wait_synced("kept")
+    world.write_source(plain(new, region=REGION), "iam-kept")
+    world.wait_event("Rotated", "kept")
+    consent = {"ses-smtp.dev/allow-takeover-by": "merged"}
+    shared = {"metadata": {"name": "shared", "annotations": consent}, "data": {"theirs": encode(old.secret)}}
+    world.api.create("Secret", shared, world.namespace)
+    merge = {"name": "shared", "format": "Env", "conflictPolicy": "Merge", "deletionPolicy": "Retain"}
+    world.create_credential("merged", source="iam-kept", target=merge)
+    world.wait_synced("merged")
+    bad_template = {"data": {"file": "$(username):$(password@us-west-2)"}}
+    world.create_credential("template", source="iam-kept", target=bad_template)
+    world.wait_not_ready("TemplateInvalid", "template")
     for number, refusal in enumerate((TEMPORARY | REFUSALS).values()):
         bad.append(Key.new())
         world.write_source(refusal.data(bad[-1]), f"iam-{number}")

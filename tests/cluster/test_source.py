@@ -146,7 +146,7 @@ def in_parallel(check: Callable[[str, T], None], cases: Mapping[str, T]) -> None
 
 
 # Said by what comes after the source's values.
-NOT_ABOUT_THE_KEY = ("RegionMissing", "RegionInvalid", "EndpointUnknown")
+NOT_ABOUT_THE_KEY = ("EndpointUnknown",)
 
 
 def assert_says(stalled: Object, refusal: Refusal) -> None:

@@ -101,6 +101,47 @@ def test_values_in_the_text_are_those_of_the_chart(page: str) -> None:
             value = value[name]
 
 
+def rendered(objects: list[dict]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [BINARY, "render", "--filename=-", "--show=status"],
+        input=yaml.safe_dump_all(objects), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+SOURCES = [each for block, each in OBJECTS if block.page == "docs/sources.md" and each["kind"] == "Secret"]
+PRESETS = [row[0].split("`")[1] for row in rows("sources.md", "preset")]
+
+
+def test_each_preset_has_an_example() -> None:
+    [crd] = (ROOT / "crds").glob("*.yaml")
+    spec = yaml.safe_load(crd.read_text())["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]
+    known = spec["spec"]["properties"]["source"]["properties"]["preset"]["enum"]
+    assert PRESETS == [preset for preset in known if preset != "Auto"]
+    assert len(SOURCES) == len(PRESETS)
+
+
+@pytest.mark.parametrize(("preset", "source"), zip(PRESETS, SOURCES, strict=True), ids=name_of)
+def test_each_example_of_a_source_is_recognised(preset: str, source: dict) -> None:
+    """By itself, and as the preset below whose heading it stands."""
+    page = [each for block, each in OBJECTS if block.page == "docs/sources.md"]
+    credential = next(each for each in page if each["kind"] == "SesSmtpCredential")
+    explicit = {"secretName": credential["spec"]["source"]["secretName"], "preset": preset}
+    for wanted in (credential["spec"]["source"], explicit):
+        each = credential | {"spec": credential["spec"] | {"source": wanted}}
+        done = rendered([each, source])
+        assert done.returncode == 0, done.stderr
+
+
+def test_each_example_of_a_target_would_be_ready() -> None:
+    examples = [each for block, each in OBJECTS if block.page == "docs/targets.md"]
+    assert len(examples) >= 3
+    consent = {"annotations": {"ses-smtp.dev/allow-takeover-by": "shop-mail"}}
+    theirs = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "shop-settings"} | consent}
+    for example in examples:
+        done = rendered([example, SOURCES[0], theirs])
+        assert done.returncode == 0, done.stderr
+
+
 COMMANDS = [(block, words) for block in SHELL for words in block.commands if Path(words[0]).name in HELPED]
 
 
@@ -136,8 +177,8 @@ def help_of(program: str, *words: str) -> str:
 
 
 def test_flags_in_the_text_exist() -> None:
-    known = help_of(str(BINARY), "controller") + help_of(str(BINARY), "derive")
-    for page in ("concepts.md", "operations.md", "troubleshooting.md", "faq.md"):
+    known = "".join(help_of(str(BINARY), command) for command in ("controller", "derive", "render"))
+    for page in ("concepts.md", "gitops.md", "operations.md", "troubleshooting.md", "faq.md"):
         for code in code_in(page):
             for flag in re.findall(r"(?<![\w-])--[a-z][a-z-]+", code):
                 if "kubectl" not in code:

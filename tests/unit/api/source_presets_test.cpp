@@ -44,7 +44,7 @@ std::string found(const Data& data, const SourceSpec& how = spec(Preset::kAuto))
   }
   return std::string(source->key.access_key_id.expose()) + ' ' +
          std::string(source->key.secret_access_key.expose()) +
-         (source->region_key.empty() ? "" : ' ' + source->region.value_or("?"));
+         (source->region_place.empty() ? "" : ' ' + source->region.value_or("?"));
 }
 
 std::string message(const Data& data, const SourceSpec& how = spec(Preset::kAuto)) {

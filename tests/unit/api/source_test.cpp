@@ -30,6 +30,12 @@ kube::Secret secret(const Data& data) {
   return result;
 }
 
+// What stands between the first two quotes.
+std::string quoted(const std::string& text) {
+  const std::size_t begin = text.find('"') + 1;
+  return text.substr(begin, text.find('"', begin) - begin);
+}
+
 // "id secret region-key=region", or the reason of the refusal.
 std::string found(const Data& data, const SourceKeys& keys = {}) {
   const auto source = read_source(secret(data), {.secret_name = {}, .keys = keys});
@@ -38,7 +44,9 @@ std::string found(const Data& data, const SourceKeys& keys = {}) {
   }
   return std::string(source->key.access_key_id.expose()) + ' ' +
          std::string(source->key.secret_access_key.expose()) +
-         (source->region_key.empty() ? "" : ' ' + source->region_key + '=' + source->region.value_or("?"));
+         (source->region_place.empty()
+              ? ""
+              : ' ' + quoted(source->region_place) + '=' + source->region.value_or("?"));
 }
 
 std::string message(const Data& data, const SourceKeys& keys = {}) {
@@ -197,12 +205,12 @@ TEST(ReadSource, CautionsDoNotStopIt) {
   const auto trimmed = read_source(secret({{"accessKeyId", kId + '\n'}, {"secretAccessKey", kSecret}}), {});
   ASSERT_TRUE(trimmed);
   ASSERT_EQ(trimmed->cautions.size(), 1U);
-  EXPECT_EQ(trimmed->cautions[0].reason, "WhitespaceTrimmed");
+  EXPECT_EQ(trimmed->cautions[0].reason, EventReason::kWhitespaceTrimmed);
   EXPECT_EQ(trimmed->key.access_key_id.expose(), kId);
   const auto unusual = read_source(secret({{"accessKeyId", kId}, {"secretAccessKey", kSecret + "x"}}), {});
   ASSERT_TRUE(unusual);
   ASSERT_EQ(unusual->cautions.size(), 1U);
-  EXPECT_EQ(unusual->cautions[0].reason, "UnusualKeyLength");
+  EXPECT_EQ(unusual->cautions[0].reason, EventReason::kUnusualKeyLength);
   EXPECT_THAT(read_source(secret(plain()), {})->cautions, IsEmpty());
 }
 

@@ -244,7 +244,9 @@ TEST(Render, ASuspendedCredentialIsNoFailure) {
 TEST(Render, ConsentLetsATargetBeTakenOver) {
   const json adopting = credential("mail", {{"target", {{"conflictPolicy", "Adopt"}}}});
   json theirs = secret("mail", {{"extra", "stays"}});
-  EXPECT_EQ(run(input({adopting, source(), theirs})).exit_code, kFailed);
+  const Ran refused = run(input({adopting, source(), theirs}));
+  EXPECT_EQ(refused.exit_code, kFailed);
+  EXPECT_THAT(refused.err, HasSubstr("kubectl annotate secret -n default mail "));
   theirs["metadata"]["annotations"]["ses-smtp.dev/allow-takeover-by"] = "mail";
   const Ran ran = run(input({adopting, source(), theirs}));
   ASSERT_EQ(ran.exit_code, kOk) << ran.err;

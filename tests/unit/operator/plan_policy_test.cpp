@@ -71,6 +71,15 @@ TEST(Adopt, WithConsentTheSecretIsOursFromNowOn) {
   EXPECT_EQ(world.says(), kReady) << "what was taken over stays so";
 }
 
+TEST(Adopt, ConsentToAnotherHasToBeOverwritten) {
+  World world;
+  world.source(kKey).secret("mail", kTheirs,
+                            {{"annotations", {{"ses-smtp.dev/allow-takeover-by", "other"}}}});
+  world.credential("mail", kAdopt);
+  expect_untouched_conflict(world);
+  EXPECT_THAT(world.message(), HasSubstr("ses-smtp.dev/allow-takeover-by=mail --overwrite"));
+}
+
 TEST(Adopt, WithoutConsentSaysHowToGiveIt) {
   World world;
   world.source(kKey).secret("mail", kTheirs).credential("mail", kAdopt);
@@ -154,6 +163,21 @@ TEST(Merge, WaitsForTheSecret) {
   EXPECT_TRUE(world.reconcile().quiet());
   world.secret("mail", kTheirs, kConsent).reconcile();
   EXPECT_EQ(world.says(), kReady);
+}
+
+TEST(Merge, NeverCreatesTheSecretWhenTheWatchHasNotShownItYet) {
+  Observation o;
+  o.credential.meta.name = "mail";
+  o.credential.meta.generation = 1;
+  o.credential.spec.source.secret_name = "iam";
+  o.credential.spec.target.name = "other";
+  o.credential.spec.target.conflict_policy = api::ConflictPolicy::kMerge;
+  o.credential.spec.target.deletion_policy = api::DeletionPolicy::kRetain;
+  o.source.presence = Presence::kKnown;
+  o.target.presence = Presence::kUnknown;
+  EXPECT_EQ(needs(o), Needs::kSourceAndTarget);
+  o.credential.spec.target.conflict_policy = api::ConflictPolicy::kFail;
+  EXPECT_EQ(needs(o), Needs::kSource) << "a write that can only create tells";
 }
 
 TEST(Merge, RepairsOurKeysAndFollowsARotation) {

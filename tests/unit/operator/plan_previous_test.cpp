@@ -113,6 +113,13 @@ TEST(Previous, TheAnnotationIsTheTruth) {
   EXPECT_THAT(world.later(1h).reconcile().events, ElementsAre("PreviousExpired"));
 }
 
+TEST(Previous, EndsAtOnceWhenTheAnnotationSaysSo) {
+  RotatedWorld world;
+  world.edit("mail", [](json& o) { o["metadata"]["annotations"][kExpiresAt] = "2026-11-22T08:30:00Z"; });
+  EXPECT_THAT(world.reconcile().events, ElementsAre("PreviousExpired"));
+  EXPECT_THAT(world.data(), Optional(target_data(kKey)));
+}
+
 TEST(Previous, AShorterTimeShortensIt) {
   RotatedWorld world;
   world.change_spec({{"keepPreviousFor", "1h"}}).reconcile();

@@ -1,6 +1,7 @@
 // What must hold in every world: many small histories of random steps, each with its seed in the failure.
 #include <gtest/gtest.h>
 
+#include <array>
 #include <random>
 
 #include "api/names.h"
@@ -56,6 +57,7 @@ class History {
   [[nodiscard]] const std::string& log() const { return log_; }
 
  private:
+  static constexpr const char* kConsent = "ses-smtp.dev/allow-takeover-by";
   inline static const json kSpec = {{"target", {{"name", "login"}}}};
 
   unsigned below(unsigned limit) { return std::uniform_int_distribution<unsigned>(0, limit - 1)(random_); }
@@ -72,7 +74,7 @@ class History {
     world_.refuse_read.clear();
     world_.lose_write_answers = false;
     world_.meanwhile = nullptr;
-    switch (below(20)) {
+    switch (below(26)) {
       case 0:
       case 1:
       case 2:
@@ -156,6 +158,28 @@ class History {
           world_.edit("login", [](json& o) { o["immutable"] = true; });
         }
         return;
+      case 19:
+        change_policy();
+        return;
+      case 20:
+        change_consent();
+        return;
+      case 21:
+        did("suspend or resume");
+        world_.change_spec({{"suspend", below(2) == 0}});
+        return;
+      case 22:
+        did("keep the pair before, or not");
+        world_.change_spec({{"keepPreviousFor", below(2) == 0 ? json("5m") : json()}});
+        return;
+      case 23:
+        did("a long time passes");
+        world_.later(1h);
+        return;
+      case 24:
+        did("request a look");
+        world_.annotate("ses-smtp.dev/reconcile-requested-at", std::to_string(below(1000)));
+        return;
       default:
         did("source changes while looking");
         world_.meanwhile = [this] {
@@ -163,6 +187,32 @@ class History {
           world_.source(key_);
         };
         return;
+    }
+  }
+
+  void change_policy() {
+    switch (below(3)) {
+      case 0:
+        did("policy Fail");
+        world_.change_spec({{"target", {{"conflictPolicy", nullptr}, {"deletionPolicy", nullptr}}}});
+        return;
+      case 1:
+        did("policy Adopt");
+        world_.change_spec(
+            {{"target",
+              {{"conflictPolicy", "Adopt"}, {"deletionPolicy", below(2) == 0 ? "Delete" : "Retain"}}}});
+        return;
+      default:
+        did("policy Merge");
+        world_.change_spec({{"target", {{"conflictPolicy", "Merge"}, {"deletionPolicy", "Retain"}}}});
+    }
+  }
+
+  void change_consent() {
+    if (there("login")) {
+      const std::string to = std::array{"mail", "rival", ""}[below(3)];
+      did("consent to " + to);
+      world_.edit("login", [&to](json& o) { o["metadata"]["annotations"][kConsent] = to; });
     }
   }
 
@@ -214,12 +264,17 @@ class History {
       return {};
     }
     const json before = world_.secret_object("login");
+    const bool suspended = world_.spec(name).value("suspend", false);
     const bool replaced_meanwhile = world_.meanwhile != nullptr;
     Turn turn = world_.reconcile(name);
     did(name + ": " + world_.says(name));
     if (!replaced_meanwhile && turn.status_changed) {
       check_that_a_bad_source_leaves_the_target(name, before);
     }
+    if (suspended) {
+      EXPECT_TRUE(turn.reads.empty() && turn.writes.empty()) << name << " is suspended";
+    }
+    check_that_merging_leaves_what_is_not_ours(name, turn, before);
     check_that_nothing_leaks(name, turn);
     check_that_status_names_only_our_target(name);
     return turn;
@@ -232,6 +287,21 @@ class History {
     }
   }
 
+  // Without consent there is no write, and with it no label or owner of ours.
+  void check_that_merging_leaves_what_is_not_ours(const std::string& name, const Turn& turn,
+                                                  const json& before) {
+    if (world_.spec(name)["target"].value("conflictPolicy", "Fail") != "Merge" || turn.writes.empty()) {
+      return;
+    }
+    for (const json& write : turn.writes) {
+      EXPECT_FALSE(write["metadata"].contains("labels") || write["metadata"].contains("ownerReferences"))
+          << write;
+      EXPECT_TRUE(write["metadata"].contains("resourceVersion")) << write;
+    }
+    EXPECT_FALSE(before.is_null()) << "nothing was there to merge into";
+    EXPECT_EQ(before["metadata"].value("annotations", json::object()).value(kConsent, ""), name);
+  }
+
   void check_that_nothing_leaks(const std::string& name, const Turn& turn) {
     const std::string said = world_.status(name).dump() + testing::PrintToString(turn.notes);
     for (const std::string& sentinel : sentinels_) {
@@ -241,7 +311,8 @@ class History {
 
   void check_that_status_names_only_our_target(const std::string& name) {
     const json target = world_.status(name).value("target", json());
-    if (target.is_object() && there("login") && target["uid"] == world_.uid("login")) {
+    if (target.is_object() && !target.value("merged", false) && there("login") &&
+        target["uid"] == world_.uid("login")) {
       EXPECT_EQ(world_.api.written_for(api::secret_path("shop", "login")), world_.credential_uid(name));
     }
   }
@@ -263,7 +334,7 @@ class History {
     EXPECT_TRUE(quiet) << "does not come to rest";
     for (const std::string& name : world_.credentials()) {
       const json ready = world_.status(name)["conditions"][0];
-      if (ready["status"] == "True") {
+      if (ready["status"] == "True" && !world_.spec(name).value("suspend", false)) {
         EXPECT_EQ(look(name).needs, Needs::kNothing) << name;
         check_that_ready_is_true(name);
       }

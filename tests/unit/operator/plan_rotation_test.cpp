@@ -52,7 +52,9 @@ TEST(Rotation, AnotherSecretOfTheSameIdIsARotation) {
 TEST(Rotation, AnIdThatIsNotShownIsComparedInTheTargetItself) {
   const Key before{"user_key_of_sixteen", kOldKey.secret};
   const Key after{"another_user_key_id", kKey.secret};
-  SyncedWorld world(before);
+  World world;
+  world.source(before).credential("mail", {{"source", {{"preset", "Plain"}}}}).reconcile();
+  world.later(1h);
   EXPECT_EQ(world.status()["accessKeyId"], "****");
   EXPECT_THAT(world.touch("iam").reconcile().events, Not(Contains("Rotated")));
   const Turn turn = world.source(after).reconcile();

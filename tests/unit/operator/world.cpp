@@ -274,6 +274,10 @@ std::string World::credential_uid(const std::string& name) const {
   return api.find(credential_at(name))->at("metadata").at("uid");
 }
 
+json World::spec(const std::string& name) const {
+  return api.find(credential_at(name))->at("spec");
+}
+
 json World::status(const std::string& name) const {
   return api.find(credential_at(name))->at("status");
 }

@@ -89,6 +89,7 @@ class World {
   [[nodiscard]] std::string version(const std::string& secret = "mail") const;
   [[nodiscard]] std::string uid(const std::string& secret = "mail") const;
   [[nodiscard]] std::string credential_uid(const std::string& name = "mail") const;
+  [[nodiscard]] json spec(const std::string& name = "mail") const;
   [[nodiscard]] json status(const std::string& name = "mail") const;
   // "Ready=False SourceNotFound, Reconciling=True SourceNotFound"
   [[nodiscard]] std::string says(const std::string& name = "mail") const;
