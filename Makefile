@@ -13,6 +13,7 @@ SHIPPED_PACKAGES := dpkg-dev libcurl4-openssl-dev ca-certificates python3
 CLUSTER_PACKAGES := openssl
 IMAGE_PACKAGES := buildah debootstrap dpkg-dev
 NODE_PACKAGES := buildah gcc libc6-dev containerd runc containernetworking-plugins iproute2 iptables
+CONSUMER_PACKAGES := maven openjdk-17-jdk-headless python3-venv
 OBSERVABILITY_PACKAGES := prometheus
 TEST_PACKAGES := libgtest-dev libgmock-dev python3-venv
 LINT_PACKAGES := clang-19 clang-format-19 shellcheck yamllint python3-venv
@@ -74,7 +75,7 @@ test-observability: packaging-tools cluster-tools shipped observability-packages
 .PHONY: e2e needs-root
 needs-root:
 	@[[ $$EUID == 0 ]] || { echo "this needs root: it runs containers, in namespaces of its own" >&2; exit 1; }
-e2e: needs-root image packaging-tools node-tools test-packages $(PYTHON) ## Check the image, install the chart on a node of this machine, send mail from pods (needs root)
+e2e: needs-root image packaging-tools node-tools consumer-packages test-packages $(PYTHON) ## Check the image, install the chart on a node of this machine, send mail from pods (needs root)
 	@$(PYTHON)/bin/python tools/run-tests --target e2e
 
 .PHONY: test-image
@@ -145,6 +146,11 @@ lint-packages: ## Install the Debian packages that the checks need
 .PHONY: image-packages
 image-packages: ## Install the Debian packages that the image build needs
 	@tools/install-packages --for buildah,debootstrap $(IMAGE_PACKAGES)
+
+.PHONY: consumer-packages
+consumer-packages: ## Install what the programs of docs/consumers are built with
+	@tools/install-packages --for mvn,keytool $(CONSUMER_PACKAGES)
+	@command -v npm >/dev/null || tools/install-packages npm # another Node.js than Debian's may have brought one
 
 .PHONY: observability-packages
 observability-packages: ## Install Prometheus, for the tests of alerts and dashboard

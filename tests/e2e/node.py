@@ -1,12 +1,15 @@
 """A cluster with a node, and what the tests do on it: helm, pods, their logs, mail."""
 
+import base64
 import contextlib
 import json
 import os
 import shutil
 import subprocess
+import tempfile
 import threading
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -259,7 +262,19 @@ class Mail:
             ["openssl", "x509", "-noout", "-hash"], input=self.ca, capture_output=True, text=True, check=True
         ).stdout.strip()
         data = {"ca-certificates.crt": self.ca, f"{subject}.0": self.ca}
-        self.node.api.apply("ConfigMap", {"metadata": {"name": "trust"}, "data": data}, namespace)
+        java = {"cacerts": base64.b64encode(self.java_ca).decode()}
+        body = {"metadata": {"name": "trust"}, "data": data, "binaryData": java}
+        self.node.api.apply("ConfigMap", body, namespace)
+
+    @cached_property
+    def java_ca(self) -> bytes:
+        """The same for Java, which reads no PEM."""
+        with tempfile.TemporaryDirectory() as folder:
+            store = Path(folder) / "cacerts"
+            command = ["keytool", "-importcert", "-noprompt", "-keystore", store]
+            command += ["-storetype", "JKS", "-storepass", "changeit"]  # a type that is read without password
+            subprocess.run(command, input=self.ca, capture_output=True, text=True, check=True)
+            return store.read_bytes()
 
     def accept(self, *keys: Any) -> None:
         """From now on exactly these keys are active."""

@@ -29,6 +29,11 @@ INDEX = "consumers/index.md"
 IMAGE = "localhost/mail-consumers:1"
 SOURCE = "mail-iam"
 SEND, ROTATED = "Send a mail", "After a rotation"
+# For those that do not look into /etc/ssl/certs by themselves.
+TRUST = [
+    {"name": "NODE_EXTRA_CA_CERTS", "value": "/etc/ssl/certs/ca-certificates.crt"},
+    {"name": "JAVA_TOOL_OPTIONS", "value": "-Djavax.net.ssl.trustStore=/etc/ssl/certs/cacerts"},
+]
 
 
 def image() -> Path:
@@ -46,32 +51,38 @@ def new_key() -> Key:
 
 
 class Page:
-    """What it says, and what the index says about it."""
+    """What it says, and what the index says about it. Of a page with several ways to do it each way is one, named
+    by its section; what stands outside of these sections belongs to all."""
 
-    def __init__(self, name: str, tls: str, security: str, follows: str, tried: str):
-        self.name, self.security = name, security.strip("`")
+    def __init__(self, name: str, way: str, tls: str, security: str, follows: str, tried: str):
+        self.name, self.way, self.security = name, way, security.strip("`")
         self.mode = {"STARTTLS": "starttls", "implicit": "implicit"}[tls]
         self.follows, self.tried = follows == "yes", tried == "yes"
 
     def __str__(self) -> str:
-        return self.name
+        return f"{self.name}-{self.way}" if self.way else self.name
 
     def texts(self, language: str, heading: str = "") -> list[str]:
         """The blocks of a language, those below a heading when one is given."""
         path = f"docs/consumers/{self.name}.md"
-        return [
-            block.text
-            for block in BLOCKS
-            if (block.page, block.language) == (path, language) and heading in ("", self.headings[block.line])
-        ]
+        ways = {page.way for page in pages() if page.name == self.name}
+        found = []
+        for block in BLOCKS:
+            if (block.page, block.language) == (path, language):
+                section, nearest = self.headings[block.line]
+                if section not in ways - {self.way} and heading in ("", nearest):
+                    found.append(block.text)
+        return found
 
     @cached_property
-    def headings(self) -> dict[int, str]:
-        """Of each line, the heading above it."""
-        found, heading = {}, ""
+    def headings(self) -> dict[int, tuple[str, str]]:
+        """Of each line, the section that it is in, as links name it, and the heading above it."""
+        found, section, heading = {}, "", ""
         for number, line in enumerate((DOCS / f"consumers/{self.name}.md").read_text().splitlines(), 1):
-            heading = line.removeprefix("## ") if line.startswith("## ") else heading
-            found[number] = heading
+            if match := re.match(r"(##+) (.+)", line):
+                heading = match[2]
+                section = heading.lower().replace(" ", "-") if match[1] == "##" else section
+            found[number] = section, heading
         return found
 
     @property
@@ -83,8 +94,8 @@ def pages() -> list[Page]:
     """Those with a link in the first column of the index."""
     found = []
     for consumer, *rest in rows(INDEX, "consumer"):
-        if link := re.fullmatch(r"\[.+\]\((\w+)\.md\)", consumer):
-            found.append(Page(link[1], *rest[1:]))
+        if link := re.fullmatch(r"\[.+\]\((\w+)\.md(?:#([\w-]+))?\)", consumer):
+            found.append(Page(link[1], link[2] or "", *rest[1:]))
     return found
 
 
@@ -112,6 +123,7 @@ class Consumer:
             pod.setdefault("volumes", []).append({"name": "trust", "configMap": {"name": "trust"}})
             for container in pod.get("initContainers", []) + pod["containers"]:
                 container |= {"image": IMAGE, "imagePullPolicy": "Never"}
+                container["env"] = [*container.get("env", []), *TRUST]
                 container.setdefault("volumeMounts", []).append(
                     {"name": "trust", "mountPath": "/etc/ssl/certs", "readOnly": True}
                 )
