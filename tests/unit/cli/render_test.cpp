@@ -147,7 +147,7 @@ TEST(Render, TheYamlIsWhatTheJsonIs) {
   const std::vector<YAML::Node> documents = YAML::LoadAll(run(objects, {"-o", "yaml"}).out);
   ASSERT_THAT(documents, SizeIs(2));
   for (const auto& [key, value] : expected.items()) {
-    EXPECT_EQ(documents[1]["data"][key].as<std::string>(), value);
+    EXPECT_EQ(documents[1]["data"][key].as<std::string>(), value.get<std::string>());
   }
   EXPECT_EQ(documents[0]["status"]["conditions"][0]["status"].Tag(), "!") << "\"True\" is a text";
 }
