@@ -77,7 +77,9 @@ def test_without_consent(world: World, policy: Object, to: str) -> None:
     theirs = app_secret(world, consent=to)
     start(world, key, target=policy)
     message = assert_conflict(world, theirs)
-    line = f"kubectl annotate secret mail -n {world.namespace} {CONSENT}=mail" + (" --overwrite" if to else "")
+    line = f"kubectl annotate secret mail -n {world.namespace} {CONSENT}=mail" + (
+        " --overwrite" if to else ""
+    )
     words = message.replace(f"--namespace {world.namespace}", f"-n {world.namespace}").split()
     assert all(word in words for word in line.split()), message
     assert_no_value(world.wait_event("TargetConflict"), key)
