@@ -344,7 +344,8 @@ class Planner {
     if (source_version_) {
       next.source = source_version_;
     }
-    if (problem.reason == Reason::kTargetConflict) {  // status never names a Secret that is not ours
+    // Status never names a Secret that is not ours to write, nor one that is gone for good.
+    if (problem.reason == Reason::kTargetConflict || problem.reason == Reason::kTargetNotFound) {
       next.target.reset();
       next.target_name.clear();
       next.target_merged = false;

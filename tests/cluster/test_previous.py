@@ -258,8 +258,8 @@ def test_unreadable_time_is_over(world: World, text: str | None) -> None:
 
 @pytest.mark.parametrize(
     "edit",
-    [{"previous-username": None}, {"previous-password": None}, {"previous-password": encode("x")}],
-    ids=["without a user name", "without a password", "with something else for a password"],
+    [{"previous-username": None}, {"previous-password": None}],
+    ids=["without a user name", "without a password"],
 )
 def test_damaged_previous_login(world: World, edit: Object) -> None:
     """26, for a previous login that somebody damaged: it cannot be made again, so the rest of it goes."""
@@ -270,6 +270,15 @@ def test_damaged_previous_login(world: World, edit: Object) -> None:
         lambda: not [key for key in (world.secret() or {}).get("data", {}) if key.startswith("previous-")],
     )
     assert_nothing_left(world, new)
+
+
+def test_overwritten_previous_login(world: World) -> None:
+    """26, 10: ours goes; what somebody wrote in its place is theirs and stays."""
+    _, new, _ = rotated(world)
+    world.change_secret(data={"previous-password": encode("theirs")})
+    world.wait_for("ours is gone", lambda: "previous" not in world.credential()["status"])
+    _, target = world.wait_synced()
+    assert data_of(target) == target_data(new, REGION) | {"previous-password": "theirs"}
 
 
 def test_deleted_target(world: World) -> None:

@@ -180,6 +180,16 @@ TEST(Merge, NeverCreatesTheSecretWhenTheWatchHasNotShownItYet) {
   EXPECT_EQ(needs(o), Needs::kSource) << "a write that can only create tells";
 }
 
+TEST(Merge, StatusForgetsTheSecretThatIsGone) {
+  World world;
+  world.source(kKey).secret("mail", kTheirs, kConsent).credential("mail", kMerge).reconcile();
+  ASSERT_TRUE(world.status().contains("target"));
+  world.remove("mail").reconcile();
+  EXPECT_EQ(world.says(), "Ready=False TargetNotFound, Reconciling=True TargetNotFound");
+  EXPECT_FALSE(world.status().contains("target"));
+  EXPECT_TRUE(world.reconcile().quiet());
+}
+
 TEST(Merge, RepairsOurKeysAndFollowsARotation) {
   World world;
   world.source(kOldKey).secret("mail", kTheirs, kConsent).credential("mail", kMerge).reconcile();
