@@ -178,9 +178,10 @@ Needs needs(const Observation& o) {
   if (credential.meta.terminating || credential.spec.suspend || judge_from_metadata(o) || settled(o)) {
     return Needs::kNothing;
   }
-  // It is there, as far as status knows; or it must be, for one that merges never creates a Secret.
+  // It is there, as far as status knows; or whether it is there decides what may be done.
   const bool merges = credential.spec.target.conflict_policy == api::ConflictPolicy::kMerge;
-  if (o.target.presence == Presence::kUnknown && (credential.status.target || merges)) {
+  const bool is_asked_for = credential.status.target || merges || !o.claims.reader.empty();
+  if (o.target.presence == Presence::kUnknown && is_asked_for) {
     return Needs::kSourceAndTarget;
   }
   if (o.target.presence != Presence::kKnown) {
