@@ -407,8 +407,11 @@ def test_ring_of_two_with_consent(world: World, policy: Object) -> None:
 
     world.wait_for("the ring is noticed", stalled)
     world.settle()
-    writes = world.calls(mark, resource="secrets", writes=True)
-    assert len(writes) <= 2, writes
+    tried = world.calls(mark, resource="secrets", writes=True)
+    writes = [
+        call for call in tried if call.code != 409
+    ]  # one that came between reading and writing wrote nothing
+    assert len(writes) <= 2, tried
     everything = world.calls(mark, writes=True)
     assert len([call for call in everything if call.resource != "events"]) <= 12, everything
     world.settle()
