@@ -45,11 +45,13 @@ std::optional<std::string> wrong_with_previous(const Spec& spec) {
            "old "
            "pair is taken from the target's keys username and password";
   }
-  for (const char* key : {"username", "password", "previous-username", "previous-password"}) {
-    if (target.data.contains(key)) {
-      return "spec.keepPreviousFor keeps what the target's keys username and password held, so "
-             "spec.target.data "
-             "cannot have a key " +
+  for (const auto& [key, text] : target.data) {
+    std::string_view rest = key;
+    rest.remove_prefix(rest.starts_with("previous-") ? sizeof "previous-" - 1 : 0);
+    if (rest == "username" || rest == "password" || rest.starts_with("password.")) {
+      return "spec.keepPreviousFor keeps what the keys of spec.target.format held, so spec.target.data "
+             "cannot "
+             "have a key " +
              in_quotes(key);
     }
   }

@@ -9,11 +9,13 @@ from harness import (
     Controller,
     World,
     assert_said_once,
+    condition,
     data_of,
     first_complaint,
     wait_for,
 )
 from oracle import Key, plain, target_data
+from targets import assert_untouched
 
 from kube import Object
 
@@ -49,6 +51,29 @@ def test_crd_that_is_older(
     spare_world.create_credential("early", source="early-iam")
     assert_waits_for_the_crd(spare_cluster, spare_world, controller)
     spare_world.wait_synced("early")
+
+
+def test_spec_from_before_a_rule(
+    spare_cluster: Cluster, spare_world: World, own_controller: Callable[..., Controller]
+) -> None:
+    """7, for what a CRD with fewer rules let in: Stalled `InvalidSpec`, and the last good target stays."""
+
+    def forget(crd: Object) -> None:
+        spec = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
+        del spec["endpoint"]["x-kubernetes-validations"]
+
+    spare_cluster.install_crd(forget)
+    own_controller(of=spare_cluster)
+    world, key = spare_world, Key.new()
+    _, first = world.synced(key)
+    world.change_credential(endpoint={"port": 465, "tls": "StartTls"})
+    message = condition(world.wait_not_ready("InvalidSpec"), "Ready")["message"]
+    assert "spec.endpoint.tls" in message and "465" in message
+    world.wait_event("InvalidSpec")
+    assert_untouched(first, world.secret())
+    spare_cluster.install_crd()
+    world.change_credential(endpoint={"port": 465, "tls": None})
+    assert data_of(world.wait_synced()[1]) == target_data(key, REGION, port=465, scheme="smtps")
 
 
 def assert_waits_for_the_crd(cluster: Cluster, world: World, controller: Controller) -> None:
