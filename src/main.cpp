@@ -42,6 +42,15 @@ int run(int argc, char** argv) {
   } catch (const CLI::ExtrasError&) {  // its own message would print what may be a secret
     std::cerr << "error: there is an argument that ses-smtp does not know\n  fix: ses-smtp --help\n";
     return sessmtp::cli::kUsage;
+  } catch (const CLI::RequiredError& error) {
+    const std::string_view word = argv[1];
+    const bool command_like =
+        word.size() < 20 && word.find_first_not_of("abcdefghijklmnopqrstuvwxyz-") == word.npos;
+    if (!app.get_subcommands().empty() || !command_like || word.starts_with('-')) {
+      return app.exit(error) == 0 ? sessmtp::cli::kOk : sessmtp::cli::kUsage;
+    }
+    std::cerr << "error: \"" << word << "\" is not a command\n  fix: ses-smtp --help lists them\n";
+    return sessmtp::cli::kUsage;
   } catch (const CLI::ParseError& error) {
     const bool about_a_value = error.get_name() == "ValidationError" || error.get_name() == "ConversionError";
     if (about_a_value && std::string_view(argv[1]) == "derive") {  // the same

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/duration.h"
+#include "base/text.h"
 
 namespace sessmtp::api {
 namespace {
@@ -99,7 +100,11 @@ class Reader {
     const auto found =
         std::ranges::find(names, value.value_or(""), [](const auto& name) { return name.first; });
     if (value && found == names.end()) {
-      complain(path_of(key));
+      std::vector<std::string> accepted;
+      for (const auto& [name, ignored] : names) {
+        accepted.emplace_back(name);
+      }
+      complain(path_of(key), "must be one of " + joined(accepted));
     }
     return found == names.end() ? fallback : found->second;
   }
@@ -110,9 +115,9 @@ class Reader {
   [[nodiscard]] std::string path_of(const char* key) const {
     return path_.empty() ? std::string(key) : path_ + '.' + key;
   }
-  void complain(const std::string& path) const {
+  void complain(const std::string& path, const std::string& what = "is missing or of the wrong type") const {
     if (wrong_.empty()) {
-      wrong_ = path;
+      wrong_ = path + ' ' + what;
     }
   }
 
@@ -131,7 +136,7 @@ std::optional<ses::Tls> decode_tls(const Reader& reader) {
     return ses::Tls::kImplicit;
   }
   if (*text != to_string(ses::Tls::kStartTls)) {
-    reader.complain(reader.path_of("tls"));
+    reader.complain(reader.path_of("tls"), "must be StartTls or Implicit");
   }
   return ses::Tls::kStartTls;
 }
@@ -220,7 +225,7 @@ Spec decode_spec(const Reader& spec, const std::string& object_name) {
   if (const auto text = spec.text("keepPreviousFor")) {
     result.keep_previous_for = parse_duration(*text);
     if (!result.keep_previous_for) {
-      spec.complain(spec.path_of("keepPreviousFor"));
+      spec.complain(spec.path_of("keepPreviousFor"), "must be a duration such as 24h or 1h30m");
     }
   }
   result.suspend = spec.boolean("suspend").value_or(false);
@@ -310,7 +315,7 @@ Result<SesSmtpCredential> decode_credential(const json& object) {
   SesSmtpCredential credential{.meta = std::move(*meta), .spec = {}, .status = {}};
   credential.spec = decode_spec(root.child("spec"), credential.meta.name);
   if (!wrong.empty()) {
-    return fail(ErrorCode::kInvalidInput, wrong + " is missing or of the wrong type");
+    return fail(ErrorCode::kInvalidInput, wrong);
   }
   // A status that somebody damaged is made again: whatever cannot be read counts as absent.
   credential.status = decode_status(root.child("status"), wrong);

@@ -134,9 +134,8 @@ CLI::App* add_render(CLI::App& app, RenderOptions& options) {
       app.add_subcommand("render", "Show what the operator would write for manifests, without a cluster");
   command->footer(
       "Reads SesSmtpCredentials and Secrets, and looks at no other kind. Prints each credential with its\n"
-      "status and the Secret that it would write, in which the SMTP PASSWORD stands: treat the output as "
-      "you\n"
-      "treat the key. Errors and notes go to standard error and hold no value.\n\n"
+      "status and the Secret that it would write, in which the SMTP PASSWORD stands: treat the output as\n"
+      "you treat the key. Errors and notes go to standard error and hold no value.\n\n"
       "A Secret of the target's name among the input is taken for the one in the cluster. A credential that\n"
       "comes from Git has no uid; its Secret is printed without the owner label and owner reference, which\n"
       "only a cluster can give. Quotas, admission policies and rights are not known here.\n\n"
@@ -146,7 +145,7 @@ CLI::App* add_render(CLI::App& app, RenderOptions& options) {
       "  kustomize build . | ses-smtp render -f - -f iam-secret.yaml --show status\n"
       "  kubectl get sesc,secret -o yaml | ses-smtp render -f - --show secret | kubectl diff -f -");
   command
-      ->add_option("-f,--filename", options.files,
+      ->add_option("-f,--filename,FILE", options.files,
                    "File or folder with manifests in YAML or JSON, or - for standard input; may be repeated")
       ->required()
       ->allow_extra_args(false);

@@ -93,10 +93,20 @@ TEST(DecodeCredential, NamesTheFieldOfTheWrongType) {
       {"/spec/target", {{"name", json::object()}}, "spec.target.name"},
   };
   for (const Case& one : cases) {
-    EXPECT_EQ(fault_of(with(one.where, one.value)),
-              std::string(one.path) + " is missing or of the wrong type")
+    EXPECT_THAT(fault_of(with(one.where, one.value)),
+                testing::AnyOf(std::string(one.path) + " is missing or of the wrong type",
+                               testing::StartsWith(std::string(one.path) + " must be ")))
         << one.where << ' ' << one.value;
   }
+}
+
+TEST(DecodeCredential, SaysWhatWouldBeAccepted) {
+  EXPECT_EQ(fault_of(with("/spec/target", {{"deletionPolicy", "Orphan"}})),
+            "spec.target.deletionPolicy must be one of Delete, Retain");
+  EXPECT_EQ(fault_of(with("/spec/endpoint", {{"tls", "starttls"}})),
+            "spec.endpoint.tls must be StartTls or Implicit");
+  EXPECT_EQ(fault_of(with("/spec/keepPreviousFor", "7d")),
+            "spec.keepPreviousFor must be a duration such as 24h or 1h30m");
 }
 
 TEST(DecodeCredential, RefusesWhatIsNoObject) {
