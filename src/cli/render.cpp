@@ -144,11 +144,19 @@ CLI::App* add_render(CLI::App& app, RenderOptions& options) {
       "  ses-smtp render -f mail.yaml -f iam-secret.yaml\n"
       "  kustomize build . | ses-smtp render -f - -f iam-secret.yaml --show status\n"
       "  kubectl get sesc,secret -o yaml | ses-smtp render -f - --show secret | kubectl diff -f -");
+  const auto add_file = [&options](const std::string& file) { options.files.push_back(file); };
   command
-      ->add_option("-f,--filename,FILE", options.files,
-                   "File or folder with manifests in YAML or JSON, or - for standard input; may be repeated")
-      ->required()
-      ->allow_extra_args(false);
+      ->add_option_function<std::string>(
+          "-f,--filename", add_file,
+          "File or folder with manifests in YAML or JSON, or - for standard input; may be repeated")
+      ->trigger_on_parse()
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  command->add_option_function<std::vector<std::string>>(
+      "FILE",
+      [&options](const std::vector<std::string>& files) {
+        options.files.insert(options.files.end(), files.begin(), files.end());
+      },
+      "The same, without the flag");
   command->add_flag("-R,--recursive", options.recursive, "Folders within folders, too");
   command
       ->add_option("-n,--namespace", options.namespace_, "Namespace of the objects that name none [default]")
@@ -185,6 +193,12 @@ CLI::App* add_render(CLI::App& app, RenderOptions& options) {
 }
 
 ExitCode run_render(const RenderOptions& options, const RenderIo& io) {
+  if (options.files.empty()) {
+    io.err << "error: there is nothing to render\n  fix: name files or folders with manifests, or - for "
+              "standard "
+              "input\n";
+    return kUsage;
+  }
   if (std::ranges::count(options.files, "-") > 1) {
     io.err << "error: standard input is named twice\n  fix: give -f - once\n";
     return kUsage;
