@@ -197,12 +197,20 @@ TAKEOVERS = [
 
 
 @pytest.fixture
-def offered(world: World, policy: None, tmp_path: Path) -> Iterator[World]:
+def offered(
+    world: World, policy: None, request: pytest.FixtureRequest, tmp_path: Path
+) -> Iterator[World]:
     """A Secret of others that consents, one that does not, and the operator under the policy."""
-    wait_for("the policy is in force", lambda: not secret(world, "new")[0], 30)
     for name, annotations in (("mail", {"ses-smtp.dev/allow-takeover-by": "mail"}), ("other", {})):
         metadata = {"name": name, "annotations": annotations}
         world.api.create("Secret", {"metadata": metadata, "stringData": {"theirs": "x"}}, world.namespace)
+    variant = request.node.callspec.params["policy"]
+    # That of the test before had the same name.
+    wait_for(
+        "this variant of the policy is in force",
+        lambda: not secret(world, "new")[0] and secret(world, "mail")[0] == (CONSENT in variant),
+        30,
+    )
     world.write_source(plain(Key.new(), region="eu-west-1"))
     controller = Controller(world.cluster.kubeconfig_of(OPERATOR, tmp_path), tmp_path / "log")
     controller.start()
