@@ -10,7 +10,7 @@ from pages import OBJECTS
 [SCRIPT] = [
     each["data"]["resource.customizations.health.ses-smtp.dev_SesSmtpCredential"]
     for _, each in OBJECTS
-    if (each["kind"], each["metadata"]["name"]) == ("ConfigMap", "argocd-cm")
+    if each["kind"] == "ConfigMap" and each["metadata"]["name"] == "argocd-cm"
 ]
 
 
