@@ -118,7 +118,12 @@ def test_policy_for_credentials(policy: None, world: World) -> None:
 
     assert credential(world, region="eu-west-1")[0]
     assert credential(world, region="eu-west-1", additionalRegions=["eu-central-1"])[0]
-    data = {"host": "$(host)", "SMTP_URL": "$(url@eu-central-1)", "hostess": "Ada", "main.cf": "relayhost = x"}
+    data = {
+        "host": "$(host)",
+        "SMTP_URL": "$(url@eu-central-1)",
+        "hostess": "Ada",
+        "main.cf": "relayhost = x",
+    }
     assert credential(world, region="eu-west-1", target={"format": "None", "data": data})[0]
     assert credential(world, "shop", region="eu-central-1", target={"name": "shop-mail"})[0]
     for host in (
@@ -197,9 +202,7 @@ TAKEOVERS = [
 
 
 @pytest.fixture
-def offered(
-    world: World, policy: None, request: pytest.FixtureRequest, tmp_path: Path
-) -> Iterator[World]:
+def offered(world: World, policy: None, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
     """A Secret of others that consents, one that does not, and the operator under the policy."""
     for name, annotations in (("mail", {"ses-smtp.dev/allow-takeover-by": "mail"}), ("other", {})):
         metadata = {"name": name, "annotations": annotations}
