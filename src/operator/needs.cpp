@@ -44,6 +44,11 @@ Problem conflict(const Observation& o, const std::optional<SecretRecord>& record
   } else if (controlled) {
     message += "it belongs to " + record->controller +
                ", which would fight over it; choose another spec.target.name";
+  } else if (record->merged_into && credential.spec.target.conflict_policy == api::ConflictPolicy::kMerge) {
+    message = secret +
+              " does not consent any more; the login that was merged into it stays there and does not "
+              "follow the key: remove it, or consent again: " +
+              kubectl_annotate(credential, *record);
   } else {
     message += "whoever owns it has to consent: " + kubectl_annotate(credential, *record);
   }

@@ -209,6 +209,8 @@ TEST(Merge, ConsentMustStandAtEveryWriteAndTheKeysStayWithoutIt) {
   world.source(kKey).reconcile();
   EXPECT_EQ(world.says(), kConflict);
   EXPECT_EQ(world.data(), before);
+  EXPECT_THAT(world.message(), HasSubstr("does not consent any more"));
+  EXPECT_TRUE(world.reconcile().quiet()) << "and goes on saying so";
 }
 
 TEST(Merge, WithdrawnBetweenReadingAndWritingCounts) {
