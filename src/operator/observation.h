@@ -59,7 +59,7 @@ struct Claimant {
 struct Claims {
   std::string rival;  // the credential that has our target; empty: we have it
   std::vector<Claimant> claimants;
-  std::string reader = {};  // another credential whose source is our target
+  std::string reader = {};  // an older credential whose source is our target
   std::string merger = {};  // another credential that merges into our source, with consent
 };
 

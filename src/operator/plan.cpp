@@ -194,11 +194,10 @@ class Planner {
     const CurrentKey current{.key = ingredients.key,
                              .masked_id = ses::mask_access_key_id(ingredients.key.access_key_id.expose()),
                              .source = *source_version_};
-    // Without a key id that is plainly another one, only the target itself tells whether this is a rotation.
+    // needs() has left the target unread because only the source is new. Without a key id that is plainly
+    // another one, only the target itself tells whether this is a rotation.
     const bool telling = current.masked_id != "****" && current.masked_id != status_.access_key_id;
-    const bool must_compare = !spec_is_observed(credential_) || !target_is_as_written(o_) || !telling ||
-                              credential_.spec.keep_previous_for;
-    if (record && live == nullptr && must_compare) {
+    if (record && live == nullptr && !telling) {
       return ask_for_target();
     }
     const Standing standing =
@@ -215,8 +214,7 @@ class Planner {
         return fail(*problem);
       }
     }
-    const bool taken = ownership == Ownership::kFormerLife || ownership == Ownership::kOffered;
-    if ((live == nullptr || difference.any() || taken) && !o_.written) {
+    if ((live == nullptr || difference.any()) && !o_.written) {
       return write(std::move(*intent), record, ownership);
     }
     SecretVersion target = live != nullptr ? version_of(*live) : SecretVersion{};
