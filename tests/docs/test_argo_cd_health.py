@@ -10,7 +10,7 @@ from pages import OBJECTS
 [SCRIPT] = [
     each["data"]["resource.customizations.health.ses-smtp.dev_SesSmtpCredential"]
     for _, each in OBJECTS
-    if (each["kind"], each["metadata"]["name"]) == ("ConfigMap", "argocd-cm")
+    if each["kind"] == "ConfigMap" and each["metadata"]["name"] == "argocd-cm"
 ]
 
 
@@ -36,6 +36,8 @@ WAITING = [condition("Ready", "False", "SourceNotFound"), condition("Reconciling
 STALLED = [condition("Ready", "False", "TargetConflict"), condition("Stalled", "True", "TargetConflict")]
 
 
+SUSPENDED = [condition("Suspended", "True", "Suspended")]
+PAUSED = ("Suspended", "about Suspended")
 UNSEEN = ("Progressing", "the operator has not looked at it yet")
 
 
@@ -47,6 +49,12 @@ UNSEEN = ("Progressing", "the operator has not looked at it yet")
         (2, WAITING[::-1], ("Progressing", "SourceNotFound: about SourceNotFound")),
         (2, STALLED, ("Degraded", "TargetConflict: about TargetConflict")),
         (2, STALLED[::-1], ("Degraded", "TargetConflict: about TargetConflict")),
+        # Whatever it was before: it does not follow its source, so it is neither healthy nor on its way.
+        (2, READY + SUSPENDED, PAUSED),
+        (2, STALLED + SUSPENDED, PAUSED),
+        (2, SUSPENDED + WAITING, PAUSED),
+        (2, [condition("Ready", "Unknown", "Suspended"), *SUSPENDED], PAUSED),
+        (1, READY + SUSPENDED, UNSEEN),
         # Of an earlier spec: says nothing about this one, neither good nor bad.
         (1, READY, UNSEEN),
         (1, STALLED, UNSEEN),

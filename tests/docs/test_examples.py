@@ -206,6 +206,16 @@ def test_the_table_of_flags_is_that_of_the_program() -> None:
     }
 
 
+def test_each_warning_is_explained() -> None:
+    """Those that come while the object is Ready; the others are reasons, which the API reference links."""
+    code = (ROOT / "src/api/event_reason.cpp").read_text()
+    warnings = re.findall(r'\{EventReason::k\w+, "(\w+)", kWarning,', code)
+    assert len(warnings) > 4
+    assert sorted(f"`{name}`" for name in warnings) == sorted(
+        row[0] for row in rows("troubleshooting.md", "event")
+    )
+
+
 def test_the_table_of_rights_is_that_of_the_roles() -> None:
     granted = set()
     for role in yaml.safe_load_all((ROOT / "deploy/base/rbac.yaml").read_text()):

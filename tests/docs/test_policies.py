@@ -1,5 +1,6 @@
 """The admission policies of docs/security.md deny what they say, and let the rest through."""
 
+import copy
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import pytest
 import yaml
 from harness import OPERATOR, Cluster, Controller, World, unique, wait_for
 from oracle import Key, plain
-from pages import OBJECTS
+from pages import BLOCKS, OBJECTS
 
 ACCOUNT = "system:serviceaccount:ses-smtp-system:ses-smtp-operator"
 
@@ -21,16 +22,36 @@ def world(cluster: Cluster) -> Iterator[World]:
     cluster.api.delete("Namespace", name)
 
 
+CONSENT = "allowing those that consent"
+
+
+def with_consent(policy: dict[str, Any]) -> dict[str, Any]:
+    """As the page tells to change it for Adopt and Merge."""
+    [variable] = [
+        yaml.safe_load(block.text)
+        for block in BLOCKS
+        if block.page == "docs/security.md" and "name: consent" in block.text
+    ]
+    spec = copy.deepcopy(policy["spec"])
+    spec["variables"] += variable
+    for rule in spec["validations"][:2]:
+        rule["expression"] = "variables.consent || " + rule["expression"]
+    return policy | {"spec": spec}
+
+
 @pytest.fixture
 def policy(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[None]:
     """The policy and its binding, for the user that the tests run the operator as."""
-    texts = [
-        yaml.safe_dump(each).replace(ACCOUNT, OPERATOR)
+    name, _, variant = request.param.partition(", ")
+    found = [
+        each
         for _, each in OBJECTS
-        if each["kind"].startswith("ValidatingAdmissionPolicy") and each["metadata"]["name"] == request.param
+        if each["kind"].startswith("ValidatingAdmissionPolicy") and each["metadata"]["name"] == name
     ]
-    assert len(texts) == 2
-    text = "---\n".join(texts)
+    assert [each["kind"].removeprefix("ValidatingAdmissionPolicy") for each in found] == ["", "Binding"]
+    if variant == CONSENT:
+        found[0] = with_consent(found[0])
+    text = yaml.safe_dump_all(found).replace(ACCOUNT, OPERATOR)
     cluster.kubectl("apply", "--filename=-", text=text)
     try:
         yield
@@ -81,7 +102,29 @@ def test_policy_for_credentials(policy: None, world: World) -> None:
     assert denied(credential(world, "shop", region="eu-west-1"), "must end in -mail")
     assert denied(credential(world, region="eu-west-1", target={"name": "login"}), "must end in -mail")
 
+    for regions in (["us-east-1"], ["eu-central-1", "us-east-1"]):
+        answer = credential(world, region="eu-west-1", additionalRegions=regions)
+        assert denied(answer, "spec.additionalRegions may name"), regions
+    for key, value in (
+        ("host", "smtp.example.com"),
+        ("host.eu-central-1", "smtp.example.com"),
+        ("SMTP_HOST", "$(host).example.com"),
+        ("SMTP_URL", "smtps://$(username):$(password|urlencode)@smtp.example.com:465"),
+        ("url", "smtp.example.com/$(url)"),
+        ("uri", "$$(url)"),
+    ):
+        answer = credential(world, region="eu-west-1", target={"data": {"price": "5", key: value}})
+        assert denied(answer, "host and URL in spec.target.data must be"), key
+
     assert credential(world, region="eu-west-1")[0]
+    assert credential(world, region="eu-west-1", additionalRegions=["eu-central-1"])[0]
+    data = {
+        "host": "$(host)",
+        "SMTP_URL": "$(url@eu-central-1)",
+        "hostess": "Ada",
+        "main.cf": "relayhost = x",
+    }
+    assert credential(world, region="eu-west-1", target={"format": "None", "data": data})[0]
     assert credential(world, "shop", region="eu-central-1", target={"name": "shop-mail"})[0]
     for host in (
         "email-smtp.eu-west-1.amazonaws.com",
@@ -104,7 +147,17 @@ def secret(
     return asked(world, yaml.safe_dump(body), f"--as={OPERATOR}", "--force-conflicts", *args)
 
 
-@pytest.mark.parametrize("policy", ["ses-smtp-operator-writes-its-own"], indirect=True)
+def wait_for_reason(world: World, reason: str) -> None:
+    world.cluster.kubectl(
+        "wait", f"--for=jsonpath={{.status.conditions[?(@.type=='Ready')].reason}}={reason}",
+        "sesc/mail", f"--namespace={world.namespace}", "--timeout=15s",
+    )  # fmt: skip
+
+
+OPERATOR_POLICY = "ses-smtp-operator-writes-its-own"
+
+
+@pytest.mark.parametrize("policy", [OPERATOR_POLICY], indirect=True)
 def test_policy_for_the_operator(policy: None, world: World, tmp_path: Path) -> None:
     ours = {"app.kubernetes.io/managed-by": "ses-smtp-operator"}
     wait_for(
@@ -135,11 +188,57 @@ def test_policy_for_the_operator(policy: None, world: World, tmp_path: Path) -> 
         )
         # The price that the page names: what has lost its labels is not repaired until it is deleted.
         world.change_secret(metadata={"labels": {"app.kubernetes.io/managed-by": None}})
-        world.cluster.kubectl(
-            "wait", "--for=jsonpath={.status.conditions[?(@.type=='Ready')].reason}=AdmissionDenied",
-            "sesc/mail", f"--namespace={world.namespace}", "--timeout=15s",
-        )  # fmt: skip
+        wait_for_reason(world, "AdmissionDenied")
         world.delete_secret()
         wait_for("the target anew", lambda: world.api.get("Secret", "mail", world.namespace))
     finally:
         assert controller.stop() == 0
+
+
+TAKEOVERS = [
+    pytest.param({"conflictPolicy": "Adopt"}, id="Adopt"),
+    pytest.param({"conflictPolicy": "Merge", "deletionPolicy": "Retain"}, id="Merge"),
+]
+
+
+@pytest.fixture
+def offered(world: World, policy: None, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
+    """A Secret of others that consents, one that does not, and the operator under the policy."""
+    for name, annotations in (("mail", {"ses-smtp.dev/allow-takeover-by": "mail"}), ("other", {})):
+        metadata = {"name": name, "annotations": annotations}
+        world.api.create("Secret", {"metadata": metadata, "stringData": {"theirs": "x"}}, world.namespace)
+    variant = request.node.callspec.params["policy"]
+    # That of the test before had the same name.
+    wait_for(
+        "this variant of the policy is in force",
+        lambda: not secret(world, "new")[0] and secret(world, "mail")[0] == (CONSENT in variant),
+        30,
+    )
+    world.write_source(plain(Key.new(), region="eu-west-1"))
+    controller = Controller(world.cluster.kubeconfig_of(OPERATOR, tmp_path), tmp_path / "log")
+    controller.start()
+    try:
+        yield world
+    finally:
+        assert controller.stop() == 0
+
+
+@pytest.mark.parametrize("policy", [OPERATOR_POLICY], indirect=True)
+@pytest.mark.parametrize("target", TAKEOVERS)
+def test_no_takeover_under_the_policy_for_the_operator(offered: World, target: dict[str, str]) -> None:
+    offered.create_credential(target=target)
+    wait_for_reason(offered, "AdmissionDenied")
+    assert list(offered.api.get("Secret", "mail", offered.namespace)["data"]) == ["theirs"]
+
+
+@pytest.mark.parametrize("policy", [f"{OPERATOR_POLICY}, {CONSENT}"], indirect=True)
+@pytest.mark.parametrize("target", TAKEOVERS)
+def test_takeover_under_the_policy_that_knows_consent(offered: World, target: dict[str, str]) -> None:
+    offered.create_credential(target=target)
+    wait_for_reason(offered, "Synced")
+    assert {"theirs", "password"} <= set(offered.api.get("Secret", "mail", offered.namespace)["data"])
+    ours = {"app.kubernetes.io/managed-by": "ses-smtp-operator"}
+    for labels in ({}, ours):
+        assert not secret(offered, "other", labels=labels)[0]
+    assert not secret(offered, "new")[0]
+    assert secret(offered, "new", labels=ours)[0]
