@@ -47,14 +47,21 @@ Conditions conditions_for(Reason reason, const std::string& message, std::int64_
 
 Conditions suspended_conditions(std::int64_t generation, WallTime now, const Conditions& before) {
   Conditions conditions;
+  if (find_condition(before, "Ready") == nullptr) {
+    conditions.push_back(make({.type = "Ready",
+                               .status = "Unknown",
+                               .reason = "Suspended",
+                               .message = "spec.suspend was true before anybody looked",
+                               .observed_generation = generation},
+                              now, before));
+  }
   std::ranges::copy_if(before, std::back_inserter(conditions), [](const Condition& condition) {
     return condition.type == "Ready" || condition.type == "Stalled";
   });
   conditions.push_back(make({.type = "Suspended",
                              .status = "True",
                              .reason = "Suspended",
-                             .message = "spec.suspend is true: the target stays as it is, and changes of the "
-                                        "source are not looked at",
+                             .message = "spec.suspend is true: nothing is read or written until it is false",
                              .observed_generation = generation},
                             now, before));
   return conditions;

@@ -36,7 +36,8 @@ using Conditions = std::vector<Condition>;
 [[nodiscard]] Conditions conditions_for(Reason reason, const std::string& message, std::int64_t generation,
                                         WallTime now, const Conditions& before);
 
-// Suspended is True; Ready and Stalled say what they said before, and nothing is in progress.
+// Suspended is True; Ready and Stalled say what they said before (Ready is Unknown if it said nothing), and
+// nothing is in progress.
 [[nodiscard]] Conditions suspended_conditions(std::int64_t generation, WallTime now,
                                               const Conditions& before);
 

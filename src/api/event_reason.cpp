@@ -9,7 +9,7 @@ namespace {
 using enum kube::EventType;
 
 // tools/reference-docs reads this table.
-constexpr std::array<EventReasonInfo, 12> kEventReasons = {{
+constexpr std::array<EventReasonInfo, 13> kEventReasons = {{
     {EventReason::kSynced, "Synced", kNormal, "the target holds the login, for the first time or again"},
     {EventReason::kRotated, "Rotated", kNormal,
      "the source has another key pair, and the target holds its login now"},
@@ -17,8 +17,7 @@ constexpr std::array<EventReasonInfo, 12> kEventReasons = {{
      "somebody had changed or deleted the target; the message names what was restored"},
     {EventReason::kAdopted, "Adopted", kNormal,
      "a Secret that was there was taken over: with its consent, or because an earlier object of this name "
-     "had "
-     "made it"},
+     "had made it"},
     {EventReason::kPreviousExpired, "PreviousExpired", kNormal,
      "the login before the last rotation was removed from the target, as spec.keepPreviousFor is over"},
     {EventReason::kSuspended, "Suspended", kNormal,
@@ -32,6 +31,8 @@ constexpr std::array<EventReasonInfo, 12> kEventReasons = {{
      "SES is not known to offer SMTP in this region; the password is derived all the same"},
     {EventReason::kRegionDiffers, "RegionDiffers", kWarning,
      "the source names another region than the spec; that of the spec is used"},
+    {EventReason::kAdditionalRegionUnused, "AdditionalRegionUnused", kWarning,
+     "the format has no keys for additional regions, and no template names this one"},
     {EventReason::kPortThrottled, "PortThrottled", kWarning,
      "port 25 was chosen, which AWS throttles on EC2; 587 is not"},
 }};

@@ -22,6 +22,7 @@ enum class EventReason : std::uint8_t {
   kUnusualKeyLength,
   kRegionUnknown,
   kRegionDiffers,
+  kAdditionalRegionUnused,
   kPortThrottled,
 };
 

@@ -1,5 +1,6 @@
 #include "base/clock.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 
@@ -56,6 +57,10 @@ std::string to_rfc3339_micro(WallTime time) {
 }
 
 std::optional<WallTime> parse_rfc3339(std::string_view text) {
+  const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
+  if (!std::ranges::all_of(text.substr(0, 4), is_digit)) {  // where sscanf would take a sign
+    return std::nullopt;
+  }
   const std::string copy(text);
   int year = 0;
   unsigned month = 0, day = 0, hour = 0, minute = 0, second = 0;

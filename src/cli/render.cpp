@@ -79,16 +79,18 @@ bool tell(const OfflineCluster::Outcome& outcome, std::ostream& err) {
     err << (event.type == kube::EventType::kWarning ? "warning: " : "note: ") << name << event.reason << ": "
         << event.note << '\n';
   }
-  const bool suspended = is_true(outcome.status, "Suspended");
   if (ready == nullptr) {
-    err << (suspended ? "note: " : "error: ") << name
-        << (suspended ? "suspended, nothing is written" : "being deleted, nothing is written") << '\n';
-    return suspended;
+    err << "error: " << name << "being deleted, nothing is written\n";
+    return false;
+  }
+  if (is_true(outcome.status, "Suspended")) {
+    err << "note: " << name << "suspended, nothing is written\n";
+    return true;
   }
   if (ready->status != "True") {
-    err << (suspended ? "note: " : "error: ") << name << ready->reason << ": " << ready->message << '\n';
+    err << "error: " << name << ready->reason << ": " << ready->message << '\n';
   }
-  return suspended || ready->status == "True";
+  return ready->status == "True";
 }
 
 ExitCode render(const RenderOptions& options, const RenderIo& io) {

@@ -1,6 +1,7 @@
 #include "operator/cache.h"
 
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 #include "operator/claims.h"
@@ -414,7 +415,9 @@ Claims Cache::claims_of(const SesSmtpCredential& credential, const Sight& source
     claims.rival = first.meta.name;
   }
   for (const std::string& name : secrets_.referrers(target_of(credential), SecretStore::Role::kSource)) {
-    if (name != credential.meta.name) {
+    const kube::ObjectMeta& other = credentials_.at({credential.meta.namespace_, name}).credential->meta;
+    if (std::tie(other.creation_timestamp, other.uid) <
+        std::tie(credential.meta.creation_timestamp, credential.meta.uid)) {
       claims.reader = name;
     }
   }

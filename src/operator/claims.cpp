@@ -17,9 +17,10 @@ const api::SesSmtpCredential& winner(
   const bool known = target.presence == Presence::kKnown;
   const auto rank = [&](const std::shared_ptr<const api::SesSmtpCredential>& claimant) {
     const bool on_label = known && claimant->meta.uid == target.record.owner_uid;
-    const bool in_status =
-        known && claimant->status.target && claimant->status.target->uid == target.record.version.uid;
     const bool consented = known && has_consent(*claimant, target.record);
+    const bool in_status = known && claimant->status.target &&
+                           claimant->status.target->uid == target.record.version.uid &&
+                           (consented || !claimant->status.target_merged);
     return std::tuple(!on_label, !in_status, !consented, claimant->meta.creation_timestamp,
                       claimant->meta.uid);
   };

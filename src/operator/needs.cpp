@@ -44,6 +44,11 @@ Problem conflict(const Observation& o, const std::optional<SecretRecord>& record
   } else if (controlled) {
     message += "it belongs to " + record->controller +
                ", which would fight over it; choose another spec.target.name";
+  } else if (record->merged_into && credential.spec.target.conflict_policy == api::ConflictPolicy::kMerge) {
+    message = secret +
+              " does not consent any more; the login that was merged into it stays there and does not "
+              "follow the key: remove it, or consent again: " +
+              kubectl_annotate(credential, *record);
   } else {
     message += "whoever owns it has to consent: " + kubectl_annotate(credential, *record);
   }
@@ -77,8 +82,10 @@ std::optional<Problem> judge_target(const Observation& o) {
   const api::Spec& spec = o.credential.spec;
   const std::string secret = "Secret " + in_quotes(spec.target.name);
   const bool merges = spec.target.conflict_policy == api::ConflictPolicy::kMerge;
-  const auto record = target_record(o);
-  const bool unwatched = !record && o.target.presence == Presence::kUnwatched;
+  const auto* live = std::get_if<kube::Secret>(&o.live_target);
+  const bool unwatched =
+      live != nullptr ? !api::is_watched_type(live->type) : o.target.presence == Presence::kUnwatched;
+  const auto record = unwatched ? std::nullopt : target_record(o);
   const Ownership ownership = ownership_of(o, record);
   if (unwatched || ownership == Ownership::kForeign) {
     const Claimant* owner = record ? living_owner(o, *record) : nullptr;
@@ -96,8 +103,9 @@ std::optional<Problem> judge_target(const Observation& o) {
   if (merges && !record && absent) {
     return Problem{Reason::kTargetNotFound,
                    secret +
-                       " not found; with spec.target.conflictPolicy Merge it has to be there already, so "
-                       "this waits for it to appear"};
+                       " not found, or of a type that the operator does not look at (those of Helm and of "
+                       "service accounts); with spec.target.conflictPolicy Merge it has to be there already, "
+                       "so this waits for it to appear"};
   }
   if (!record && absent && !o.claims.reader.empty() && !o.credential.status.target) {
     return Problem{Reason::kTargetConflict, secret + " is where SesSmtpCredential " +

@@ -14,6 +14,7 @@ SecretRecord record_of(const kube::ObjectMeta& meta) {
                       .owner_uid = std::string(meta.label(api::kOwnerUidLabel)),
                       .credential_name = std::string(meta.annotation(api::kCredentialAnnotation)),
                       .allows_takeover_by = std::string(meta.annotation(api::kAllowTakeoverByAnnotation))};
+  record.merged_into = !record.managed && !meta.annotation(api::kKeySinceAnnotation).empty();
   const auto controller = std::ranges::find(meta.owner_references, true, &kube::OwnerReference::controller);
   if (controller != meta.owner_references.end()) {
     record.controller = controller->kind + ' ' + in_quotes(controller->name);

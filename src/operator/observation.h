@@ -22,6 +22,7 @@ struct SecretRecord {
   bool managed = false;                 // carries our managed-by label
   std::string owner_uid;                // our owner label; empty: none
   std::string credential_name;          // our annotation: the credential it was written for
+  bool merged_into = false;             // of others, but it has the annotation that a merge leaves
   std::string allows_takeover_by = {};  // the annotation of consent: a credential's name
   std::string controller = {};          // Kind "name" of the owner reference that controls it; empty: none
   std::string controller_uid = {};
@@ -58,7 +59,7 @@ struct Claimant {
 struct Claims {
   std::string rival;  // the credential that has our target; empty: we have it
   std::vector<Claimant> claimants;
-  std::string reader = {};  // another credential whose source is our target
+  std::string reader = {};  // an older credential whose source is our target
   std::string merger = {};  // another credential that merges into our source, with consent
 };
 

@@ -36,7 +36,8 @@ Ownership ownership_of(const Observation& o, const std::optional<SecretRecord>& 
     return Ownership::kOurs;
   }
   const bool owner_lives = living_owner(o, *record) != nullptr;
-  if (record->managed && record->credential_name == credential.meta.name && !owner_lives) {
+  const bool others_control = !record->controller_uid.empty() && record->controller_uid != record->owner_uid;
+  if (record->managed && record->credential_name == credential.meta.name && !owner_lives && !others_control) {
     return Ownership::kFormerLife;
   }
   if (has_consent(credential, *record) && !owner_lives) {

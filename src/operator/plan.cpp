@@ -154,6 +154,7 @@ class Planner {
     warn_if_unknown(region);
     std::ranges::for_each(credential_.spec.additional_regions,
                           [this](const std::string& name) { warn_if_unknown(name); });
+    warn_of_unused_regions();
     if (endpoint.port == 25) {
       note(EventReason::kPortThrottled, "Sync", "port 25 is throttled by default on EC2; 587 is not");
     }
@@ -163,7 +164,26 @@ class Planner {
     if (!ses::is_known_smtp_region(region)) {
       note(EventReason::kRegionUnknown, "Sync",
            "region " + region + " is not known to offer SES SMTP (list of " +
-               std::string(ses::kKnownRegionsAsOf) + "); the password is derived all the same");
+               std::string(ses::kKnownRegionsAsOf) +
+               "); the password is derived all the same, but check the spelling: no mail gets out if the "
+               "region "
+               "or its server does not exist");
+    }
+  }
+
+  void warn_of_unused_regions() {
+    const api::TargetSpec& target = credential_.spec.target;
+    if (target.format == api::TargetFormat::kDefault) {
+      return;
+    }
+    for (const std::string& region : credential_.spec.additional_regions) {
+      const bool named = std::ranges::any_of(
+          target.data, [&](const auto& entry) { return entry.second.contains('@' + region); });
+      if (!named) {
+        note(EventReason::kAdditionalRegionUnused, "Sync",
+             "the target has no key for region " + region +
+                 ": only format Default has; name it in spec.target.data, as in $(password@" + region + ")");
+      }
     }
   }
 
@@ -174,11 +194,10 @@ class Planner {
     const CurrentKey current{.key = ingredients.key,
                              .masked_id = ses::mask_access_key_id(ingredients.key.access_key_id.expose()),
                              .source = *source_version_};
-    // Without a key id that is plainly another one, only the target itself tells whether this is a rotation.
+    // needs() has left the target unread because only the source is new. Without a key id that is plainly
+    // another one, only the target itself tells whether this is a rotation.
     const bool telling = current.masked_id != "****" && current.masked_id != status_.access_key_id;
-    const bool must_compare = !spec_is_observed(credential_) || !target_is_as_written(o_) || !telling ||
-                              credential_.spec.keep_previous_for;
-    if (record && live == nullptr && must_compare) {
+    if (record && live == nullptr && !telling) {
       return ask_for_target();
     }
     const Standing standing =
@@ -195,8 +214,7 @@ class Planner {
         return fail(*problem);
       }
     }
-    const bool taken = ownership == Ownership::kFormerLife || ownership == Ownership::kOffered;
-    if ((live == nullptr || difference.any() || taken) && !o_.written) {
+    if ((live == nullptr || difference.any()) && !o_.written) {
       return write(std::move(*intent), record, ownership);
     }
     SecretVersion target = live != nullptr ? version_of(*live) : SecretVersion{};
@@ -289,7 +307,10 @@ class Planner {
     announce_success(next, standing, ownership, difference);
     const std::string message = "Secret " + in_quotes(next.target_name) +
                                 " holds the SMTP credential of key " + masked + " for " +
-                                made_of.endpoint.host + ':' + std::to_string(made_of.endpoint.port);
+                                made_of.endpoint.host + ':' + std::to_string(made_of.endpoint.port) +
+                                (ses::is_known_smtp_region(made_of.region)
+                                     ? ""
+                                     : "; mind that this region is not known to offer SES SMTP");
     return finish(std::move(next), Reason::kSynced, message, Retry::kNo);
   }
 
@@ -303,7 +324,13 @@ class Planner {
       note(EventReason::kAdopted, "Adopt",
            target + " is of an earlier object of this name and was taken back");
     } else if (ownership == Ownership::kOffered) {
-      note(EventReason::kAdopted, "Adopt", target + " was taken over, as its annotation allows");
+      const bool goes = credential_.spec.target.deletion_policy == api::DeletionPolicy::kDelete;
+      note(
+          EventReason::kAdopted, "Adopt",
+          target + " was taken over, as its annotation allows" +
+              (goes
+                   ? "; it goes with this SesSmtpCredential, other keys included (spec.target.deletionPolicy)"
+                   : ""));
     } else if (standing.creating && status_.target) {
       note(EventReason::kTargetRepaired, "Repair", target + " was gone and was made anew");
     } else if (previous_expired(next)) {

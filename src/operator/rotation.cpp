@@ -13,16 +13,6 @@ const kube::Secret* live_target(const Observation& o) {
   return std::get_if<kube::Secret>(&o.live_target);
 }
 
-const SecretBytes* value_of(const kube::Secret& secret, const std::string& key) {
-  const auto found = secret.data.find(key);
-  return found == secret.data.end() || found->second.empty() ? nullptr : &found->second;
-}
-
-bool holds_id_of(const kube::Secret& live, const ses::IamKey& key) {
-  const SecretBytes* id = value_of(live, api::kUsernameKey);
-  return id != nullptr && id->equals(key.access_key_id);
-}
-
 }  // namespace
 
 Standing stand(const Observation& o, const CurrentKey& current, Ownership ownership, bool renders_the_same) {
@@ -44,11 +34,13 @@ Standing stand(const Observation& o, const CurrentKey& current, Ownership owners
   const bool another_id = current.masked_id != status.access_key_id;
   const bool untouched = status.target && status.target->uid == live->meta.uid &&
                          status.target->resource_version == live->meta.resource_version;
-  const bool unshown = current.masked_id == "****" && !holds_id_of(*live, current.key);
+  // Without a pair to be recognised, the rendering tells, but not when the spec is another one.
+  const bool comparable = spec_is_observed(o.credential) || api::pair_of(*live).has_value();
   const bool changed =
-      status.target ? another_id || (!source_is_settled && !held && (untouched || unshown)) : !held;
+      status.target ? another_id || (!source_is_settled && !held && untouched && comparable) : !held;
   const auto annotated = parse_rfc3339(live->meta.annotation(api::kKeySinceAnnotation));
-  const bool ours = ownership == Ownership::kOurs || (ownership == Ownership::kShared && status.target);
+  // Also when status has forgotten a merge whose consent was away for a while.
+  const bool ours = ownership == Ownership::kOurs || (ownership == Ownership::kShared && annotated);
   return {.creating = false,
           .rotated = changed && ours,
           .held = held,
@@ -75,12 +67,10 @@ std::optional<api::PreviousPair> previous_pair(const Observation& o, const Stand
   if (!pair) {
     return std::nullopt;
   }
-  if (replaced) {
-    // Not what somebody wrote there by hand.
-    if (ses::mask_access_key_id(pair->username.expose()) != credential.status.access_key_id) {
-      return std::nullopt;
-    }
-  } else if (pair->expires_at <= o.now) {
+  // Where the server does not tell what we applied, status has to: not what somebody wrote there by hand.
+  const bool by_hand = live->applied.data.empty() &&
+                       ses::mask_access_key_id(pair->username.expose()) != credential.status.access_key_id;
+  if (replaced ? by_hand : pair->expires_at <= o.now) {
     return std::nullopt;
   }
   pair->expires_at = std::min(pair->expires_at, latest);

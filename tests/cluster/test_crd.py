@@ -352,10 +352,10 @@ REFUSED = {
         for name in DOCUMENTS
         for key in ("accessKeyId", "secretAccessKey", "sessionToken", "region")
     },
-    "an availability zone": (spec(region="eu-west-1a"), "spec.region", "should match"),
-    "a region in upper case": (spec(region="EU-WEST-1"), "spec.region", "should match"),
-    "a region's name": (spec(region="Ireland"), "spec.region", "should match"),
-    "an empty region": (spec(region=""), "spec.region", "should match"),
+    "an availability zone": (spec(region="eu-west-1a"), "spec.region", "such as eu-west-1"),
+    "a region in upper case": (spec(region="EU-WEST-1"), "spec.region", "such as eu-west-1"),
+    "a region's name": (spec(region="Ireland"), "spec.region", "such as eu-west-1"),
+    "an empty region": (spec(region=""), "spec.region", "such as eu-west-1"),
     "a region that is too long": (spec(region="eu-" + "a" * 28 + "-1"), "spec.region", "32"),
     "the region once more": (
         spec(region="eu-west-1", additionalRegions=["us-east-1", "eu-west-1"]),
@@ -370,7 +370,7 @@ REFUSED = {
     "an additional zone": (
         spec(additionalRegions=["eu-west-1a"]),
         "spec.additionalRegions[0]",
-        "should match",
+        "availability",
     ),
     "33 additional regions": (
         spec(additionalRegions=[f"eu-west-{n}" for n in range(33)]),
@@ -482,7 +482,7 @@ REFUSED = {
     },
     "33 labels": (target(labels={f"l{n}": "" for n in range(33)}), "spec.target.labels", "32"),
     "a label's value that is too long": (target(labels={"a": "x" * 64}), "spec.target.labels.a", "63"),
-    "a label's value with a space": (target(labels={"a": "b c"}), "spec.target.labels.a", "should match"),
+    "a label's value with a space": (target(labels={"a": "b c"}), "spec.target.labels[a]", "no spaces"),
     "33 annotations": (target(annotations={f"a{n}": "" for n in range(33)}), "spec.target.annotations", "32"),
     "an annotation that is too long": (
         target(annotations={"a": "x" * 4097}),
@@ -808,7 +808,8 @@ def test_kubectl_get_wide_shows_host_and_message(world: World) -> None:
     create(world, spec())
     write_status(world, FULL_STATUS)
     [row] = table(world.cluster.kubectl("get", "sesc", "-o", "wide", "-n", world.namespace).stdout)
-    columns = ["NAME", "READY", "REASON", "REGION", "SECRET", "KEY", "ROTATED", "AGE", "HOST", "MESSAGE"]
+    columns = ["NAME", "READY", "REASON", "REGION", "SECRET", "KEY", "ROTATED", "AGE", "HOST"]
+    columns += ["SUSPENDED", "MESSAGE"]
     assert list(row) == columns
     assert row["HOST"] == "email-smtp.eu-west-1.amazonaws.com"
     assert row["MESSAGE"] == "Secret mail is in sync with Secret iam"

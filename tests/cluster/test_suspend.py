@@ -82,7 +82,7 @@ def test_suspended_target_is_not_made_again(world: World) -> None:
 
 
 def test_created_suspended(world: World) -> None:
-    """24, from the beginning: there is no Ready before the first look."""
+    """24, from the beginning: Ready is Unknown, for nobody has looked."""
     key = Key.new()
     world.write_source(plain(key, region=REGION))
     world.create_credential(suspend=True)
@@ -91,7 +91,11 @@ def test_created_suspended(world: World) -> None:
     )
     assert_suspended(credential)
     world.settle()
-    assert [one["type"] for one in world.credential()["status"]["conditions"]] == ["Suspended"]
+    said = world.credential()["status"]["conditions"]
+    assert [(one["type"], one["status"], one["reason"]) for one in said] == [
+        ("Ready", "Unknown", "Suspended"),
+        ("Suspended", "True", "Suspended"),
+    ]
     assert world.secret() is None
     suspend(world, False)
     _, target = world.wait_synced()

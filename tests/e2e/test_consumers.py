@@ -70,12 +70,18 @@ def test_follows_a_rotation_as_the_page_says(
     began = time.monotonic()
     assert page.follows == (page.texts("shell", ROTATED) == [])
     consumer.run(ROTATED)
-    deadline = began + 90
+    wait_for("pods that were replaced are gone", lambda: not ending_pods(consumer), 60, consumer.describe)
+    deadline = time.monotonic() + 90
     while not consumer.sent(key):
         assert time.monotonic() < deadline, f"no mail with the new login\n{consumer.describe()}"
         consumer.run(SEND)
     tell(f"{page}: the new login was used after {time.monotonic() - began:.0f} s")
     assert consumer.refused() == []
+
+
+def ending_pods(consumer: Consumer) -> list[str]:
+    pods = consumer.node.objects("pods", namespace=consumer.world.namespace)
+    return [pod["metadata"]["name"] for pod in pods if "deletionTimestamp" in pod["metadata"]]
 
 
 @pytest.mark.parametrize("page", TRIED, ids=str)

@@ -41,33 +41,41 @@ INSTANTIATE_TEST_SUITE_P(
     Specs, Refused,
     testing::Values(
         Case{R"({"target": {"name": "iam"}})", Reason::kSourceIsTarget, "spec.target.name"},
-        Case{R"({"additionalRegions": ["eu-west-1", "eu-west-1a"]})", Reason::kRegionInvalid, "additionalRegions"},
+        Case{R"({"additionalRegions": ["eu-west-1", "eu-west-1a"]})", Reason::kRegionInvalid,
+             "additionalRegions"},
         Case{.spec = R"({"endpoint": {"fips": true, "host": "smtp.example.com"}})", .says = "fips"},
         Case{.spec = R"({"endpoint": {"port": 2525}})", .says = "2587"},
         Case{.spec = R"({"endpoint": {"port": 465, "tls": "StartTls"}})", .says = "implicit TLS"},
         Case{.spec = R"({"endpoint": {"port": 2465, "tls": "StartTls"}})", .says = "2465"},
         Case{.spec = R"({"endpoint": {"tls": "Implicit"}})", .says = "port 587"},
-        Case{.spec = R"({"endpoint": {"host": "h.example.com", "port": 25, "tls": "Implicit"}})", .says = "STARTTLS"},
+        Case{.spec = R"({"endpoint": {"host": "h.example.com", "port": 25, "tls": "Implicit"}})",
+             .says = "STARTTLS"},
         Case{.spec = R"({"keepPreviousFor": "59s"})", .says = "1m and 2160h"},
         Case{.spec = R"({"keepPreviousFor": "2160h1s"})", .says = "1m and 2160h"},
         Case{.spec = R"({"keepPreviousFor": "1h", "target": {"format": "Env"}})", .says = "BasicAuth"},
         Case{.spec = R"({"keepPreviousFor": "1h", "target": {"format": "None", "data": {"a": "b"}}})",
              .says = "BasicAuth"},
-        Case{.spec = R"({"keepPreviousFor": "1h", "target": {"data": {"password": "b"}}})", .says = "\"password\""},
+        Case{.spec = R"({"keepPreviousFor": "1h", "target": {"data": {"password": "b"}}})",
+             .says = "\"password\""},
         Case{.spec = R"({"keepPreviousFor": "1h", "target": {"data": {"previous-username": "b"}}})",
              .says = "\"previous-username\""},
         Case{.spec = R"({"keepPreviousFor": "1h", "target": {"data": {"password.eu-west-1": "b"}}})",
              .says = "\"password.eu-west-1\""},
         Case{.spec = R"({"target": {"conflictPolicy": "Merge"}})", .says = "Retain"},
-        Case{.spec = R"({"target": {"conflictPolicy": "Merge", "deletionPolicy": "Retain", "labels": {"a": "b"}}})",
-             .says = "labels"},
+        Case{
+            .spec =
+                R"({"target": {"conflictPolicy": "Merge", "deletionPolicy": "Retain", "labels": {"a": "b"}}})",
+            .says = "labels"},
         Case{.spec = R"({"target": {"conflictPolicy": "Merge", "deletionPolicy": "Retain",
                                     "annotations": {"a": "b"}}})",
              .says = "annotations"},
         Case{.spec = R"({"target": {"format": "None"}})", .says = "spec.target.data"},
-        Case{.spec = R"({"target": {"type": "kubernetes.io/basic-auth", "format": "Env"}})", .says = "basic-auth"},
-        Case{.spec = R"({"target": {"labels": {"app.kubernetes.io/name": "b"}}})", .says = "app.kubernetes.io/name"},
-        Case{.spec = R"({"target": {"annotations": {"ses-smtp.dev/region": "b"}}})", .says = "ses-smtp.dev/region"},
+        Case{.spec = R"({"target": {"type": "kubernetes.io/basic-auth", "format": "Env"}})",
+             .says = "basic-auth"},
+        Case{.spec = R"({"target": {"labels": {"app.kubernetes.io/name": "b"}}})",
+             .says = "app.kubernetes.io/name"},
+        Case{.spec = R"({"target": {"annotations": {"ses-smtp.dev/region": "b"}}})",
+             .says = "ses-smtp.dev/region"},
         Case{.spec = R"({"target": {"labels": {"k8s.io/x": "b"}}})", .says = "k8s.io/x"}));
 
 class Accepted : public testing::TestWithParam<const char*> {};
@@ -77,14 +85,15 @@ TEST_P(Accepted, WithoutAWord) {
 }
 INSTANTIATE_TEST_SUITE_P(
     Specs, Accepted,
-    testing::Values(R"({})", R"({"endpoint": {"host": "smtp.example.com", "port": 2525, "tls": "Implicit"}})",
-                    R"({"endpoint": {"port": 465}})", R"({"endpoint": {"port": 465, "tls": "Implicit"}})",
-                    R"({"endpoint": {"fips": true, "port": 2587}})", R"({"keepPreviousFor": "1m"})",
-                    R"({"keepPreviousFor": "2160h", "target": {"format": "BasicAuth", "data": {"x": "y"}}})",
-                    R"({"target": {"conflictPolicy": "Merge", "deletionPolicy": "Retain"}})",
-                    R"({"target": {"type": "kubernetes.io/basic-auth", "format": "None", "data": {"password": "x"}}})",
-                    R"({"target": {"labels": {"notk8s.io/x": "b", "example.com/app": "c", "app": "d"}}})",
-                    R"({"additionalRegions": ["eu-central-1"]})"));
+    testing::Values(
+        R"({})", R"({"endpoint": {"host": "smtp.example.com", "port": 2525, "tls": "Implicit"}})",
+        R"({"endpoint": {"port": 465}})", R"({"endpoint": {"port": 465, "tls": "Implicit"}})",
+        R"({"endpoint": {"fips": true, "port": 2587}})", R"({"keepPreviousFor": "1m"})",
+        R"({"keepPreviousFor": "2160h", "target": {"format": "BasicAuth", "data": {"x": "y"}}})",
+        R"({"target": {"conflictPolicy": "Merge", "deletionPolicy": "Retain"}})",
+        R"({"target": {"type": "kubernetes.io/basic-auth", "format": "None", "data": {"password": "x"}}})",
+        R"({"target": {"labels": {"notk8s.io/x": "b", "example.com/app": "c", "app": "d"}}})",
+        R"({"additionalRegions": ["eu-central-1"]})"));
 
 }  // namespace
 }  // namespace sessmtp::api

@@ -162,6 +162,16 @@ TEST_F(CacheTest, ADeletedCredentialWakesItsRivalsAndIsForgotten) {
   EXPECT_THAT(woken(), ElementsAre("b", "c"));
 }
 
+TEST_F(CacheTest, WhoReadsWhatAnotherWritesWakesItAndIsWokenByIt) {
+  fill({{.name = "reader", .source = "t"}, {.name = "writer", .target = "t"}, {.name = "c"}}, {});
+  cache_.remove_credential(credential({.name = "reader"}).meta);
+  EXPECT_THAT(woken(), ElementsAre("reader", "writer"));
+  cache_.put_credential(credential({.name = "reader", .source = "t", .version = 11}));
+  EXPECT_THAT(woken(), ElementsAre("reader", "writer"));
+  cache_.put_credential(credential({.name = "writer", .target = "t", .version = 12}));
+  EXPECT_THAT(woken(), ElementsAre("reader", "writer"));
+}
+
 TEST_F(CacheTest, AnotherSourceInTheSpecMovesTheWakeUps) {
   fill({{.name = "mail"}}, {secret("iam"), secret("other")});
   cache_.put_credential(credential({.name = "mail", .source = "other", .version = 11, .generation = 2}));

@@ -176,6 +176,14 @@ TEST(Merge, NeverCreatesTheSecretWhenTheWatchHasNotShownItYet) {
   o.source.presence = Presence::kKnown;
   o.target.presence = Presence::kUnknown;
   EXPECT_EQ(needs(o), Needs::kSourceAndTarget);
+  o.live_source = Missing{};
+  o.live_target = Missing{};
+  const Plan decided = plan(o);
+  EXPECT_FALSE(decided.write);
+  ASSERT_TRUE(decided.status);
+  EXPECT_EQ(find_condition(decided.status->conditions, "Ready")->reason, "TargetNotFound");
+  o.live_source = NotRead{};
+  o.live_target = NotRead{};
   o.credential.spec.target.conflict_policy = api::ConflictPolicy::kFail;
   EXPECT_EQ(needs(o), Needs::kSource) << "a write that can only create tells";
 }
@@ -209,6 +217,8 @@ TEST(Merge, ConsentMustStandAtEveryWriteAndTheKeysStayWithoutIt) {
   world.source(kKey).reconcile();
   EXPECT_EQ(world.says(), kConflict);
   EXPECT_EQ(world.data(), before);
+  EXPECT_THAT(world.message(), HasSubstr("does not consent any more"));
+  EXPECT_TRUE(world.reconcile().quiet()) << "and goes on saying so";
 }
 
 TEST(Merge, WithdrawnBetweenReadingAndWritingCounts) {
@@ -236,6 +246,51 @@ TEST(Merge, ASecretThatWeMadeNeedsConsentToBecomeOneOfOthers) {
   world.edit("mail", [](json& o) { o["metadata"].merge_patch(kConsent); }).reconcile();
   EXPECT_EQ(world.says(), kReady);
   EXPECT_THAT(metadata_of(world).value("ownerReferences", json::array()), IsEmpty());
+}
+
+TEST(Merge, ASecretOfATypeThatIsNotLookedAtIsLeftAlone) {
+  World world;
+  world.source(kKey).credential("mail", kMerge).secret("mail", kTheirs, kConsent);
+  world.edit("mail", [](json& o) { o["type"] = "helm.sh/release.v1"; });
+  EXPECT_THAT(world.reconcile().writes, IsEmpty());
+  EXPECT_THAT(world.data(), Optional(kTheirs));
+}
+
+TEST(Merge, ConsentThatWentToAnotherCountsForTheOther) {
+  World world;
+  json other = kMerge;
+  other["target"]["name"] = "mail";
+  world.source(kKey).secret("mail", kTheirs, kConsent).credential("mail", kMerge).reconcile("mail");
+  world.change_spec({{"suspend", true}}).reconcile("mail");
+  world.credential("other", other);
+  world.edit("mail",
+             [](json& o) { o["metadata"]["annotations"]["ses-smtp.dev/allow-takeover-by"] = "other"; });
+  world.reconcile("other");
+  EXPECT_EQ(world.says("other"), kReady);
+}
+
+TEST(Merge, ARotationWhileConsentWasAwayIsSaidWhenItIsBack) {
+  World world;
+  json keeping = kMerge;
+  keeping["keepPreviousFor"] = "2h";
+  world.source(kOldKey).secret("mail", kTheirs, kConsent).credential("mail", keeping).reconcile();
+  withdraw_consent(world);
+  world.reconcile();
+  world.later(std::chrono::hours(1)).source(kKey).reconcile();
+  world.edit("mail", [](json& o) { o["metadata"].merge_patch(kConsent); });
+  EXPECT_THAT(world.reconcile().events, ElementsAre("Rotated"));
+  EXPECT_EQ(world.data()->at("previous-username"), kOldKey.id);
+}
+
+TEST(FormerLife, IsNotTakenFromAnotherWhoControlsItNow) {
+  World world;
+  const json retain = {{"target", {{"deletionPolicy", "Retain"}}}};
+  world.source(kKey).credential("mail", retain).reconcile();
+  world.remove_credential();
+  world.edit("mail", [](json& o) { o["metadata"].merge_patch(with_controller(json::object())); });
+  world.credential("mail", retain);
+  EXPECT_THAT(world.reconcile().writes, IsEmpty());
+  EXPECT_EQ(world.says(), kConflict);
 }
 
 // ---- what stays, and rings -------------------------------------------------------------------------------
@@ -291,17 +346,29 @@ TEST(Rings, OurOwnTargetIsMadeAnewThoughAnotherReadsIt) {
   EXPECT_EQ(world.says("mail"), kReady);
 }
 
-TEST(Rings, TwoInARingWriteNothing) {
+TEST(Rings, TheElderOfTwoInARingWritesOnce) {
   World world;
-  world.credential("one", {{"target", {{"name", "two"}}}});
+  world.credential("one", {{"target", {{"name", "two"}}}}).later(std::chrono::minutes(1));
   world.credential("two", {{"source", {{"secretName", "two"}}}, {"target", {{"name", "iam"}}}});
   world.source(kKey);
-  for (int i = 0; i < 2; ++i) {
-    EXPECT_THAT(world.reconcile("one").writes, IsEmpty());
-    EXPECT_THAT(world.reconcile("two").writes, IsEmpty());
-  }
+  EXPECT_THAT(world.reconcile("two").writes, IsEmpty());
+  EXPECT_EQ(world.reconcile("one").writes.size(), 1U);
+  EXPECT_THAT(world.reconcile("two").writes, IsEmpty());
+  EXPECT_EQ(world.says("one"), kReady);
+  EXPECT_EQ(world.says("two"), "Ready=False SourceIsTarget, Stalled=True SourceIsTarget");
   EXPECT_TRUE(world.reconcile("one").quiet());
   EXPECT_TRUE(world.reconcile("two").quiet());
+}
+
+TEST(Rings, AYoungerOneThatNamesOurTargetAsItsSourceDoesNotStopUs) {
+  World world;
+  world.credential()
+      .later(std::chrono::minutes(1))
+      .credential("chain", {{"source", {{"secretName", "mail"}}}});
+  world.reconcile("mail");
+  EXPECT_EQ(world.says(), "Ready=False SourceNotFound, Reconciling=True SourceNotFound");
+  world.source(kKey).reconcile("mail");
+  EXPECT_EQ(world.says(), kReady);
 }
 
 TEST(Rings, ASourceIntoWhichAnotherMergesIsNoSource) {

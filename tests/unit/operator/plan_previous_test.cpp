@@ -94,6 +94,16 @@ TEST(Previous, SurvivesAnAnswerThatWasLost) {
   EXPECT_EQ(world.status()["previous"]["accessKeyId"], "AKIA************LD01");
 }
 
+TEST(Previous, IsKeptThoughStatusIsBehind) {
+  World world;
+  world.source(kOldKey).credential("mail", {{"keepPreviousFor", "2h"}}).reconcile();
+  world.later(1h).source(kThirdKey).lose_write_answers = true;
+  world.reconcile();  // written, but nobody heard of it
+  world.lose_write_answers = false;
+  EXPECT_THAT(world.source(kKey).reconcile().events, ElementsAre("Rotated"));
+  EXPECT_THAT(world.data(), Optional(with_previous(target_data(kKey), kThirdKey)));
+}
+
 TEST(Previous, AnAnnotationThatNobodyCanReadMeansItIsOver) {
   for (const char* text : {"tomorrow", ""}) {
     RotatedWorld world;

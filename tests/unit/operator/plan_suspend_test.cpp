@@ -43,7 +43,7 @@ TEST(Suspend, EndsWithAFullLook) {
 TEST(Suspend, FromTheStart) {
   World world;
   world.source(kKey).credential("mail", {{"suspend", true}}).reconcile();
-  EXPECT_EQ(world.says(), "Suspended=True Suspended");
+  EXPECT_EQ(world.says(), "Ready=Unknown Suspended, Suspended=True Suspended");
   EXPECT_FALSE(world.data());
   EXPECT_TRUE(world.reconcile().quiet());
   world.change_spec({{"suspend", false}}).reconcile();
