@@ -120,11 +120,19 @@ def references(values: Any) -> Iterator[Reference]:
 PAGES = [ConsumerPage(file) for file in sorted(FOLDER.glob("*.md")) if file.name != "index.md"]
 
 
-def indexed() -> dict[str, set[str]]:
-    """The pages of the table, and their column "tried"; each way of a page has a row."""
+def indexed(column: int) -> dict[str, set[str]]:
+    """The pages of the table, and a column of it; each way of a page has a row."""
     found: dict[str, set[str]] = {}
     for consumer, *rest in rows(INDEX, "consumer"):
         link = re.search(r"\((\w+)\.md", consumer)
         assert link, f"{consumer} has no page"
-        found.setdefault(link[1], set()).add(rest[-1])
+        found.setdefault(link[1], set()).add(rest[column].strip("`"))
     return found
+
+
+def tried() -> dict[str, set[str]]:
+    return indexed(0)
+
+
+def security() -> dict[str, set[str]]:
+    return indexed(-1)

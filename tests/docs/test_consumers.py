@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import pytest
 import yaml
-from consumer_pages import NOT_RUN, PAGES, ConsumerPage, indexed
+from consumer_pages import NOT_RUN, PAGES, ConsumerPage, security, tried
 from harness import OPERATOR, Cluster, Controller, World, unique
 from oracle import Key, plain
 from pages import ROOT
@@ -108,9 +108,11 @@ def test_values_for_gitlab_are_of_one_pair(page: ConsumerPage, done: Applied) ->
     assert data["password"] == done.key.password(REGION)
     assert yaml.safe_load(data["values.yaml"])["global"]["smtp"] == {
         "address": f"email-smtp.{REGION}.amazonaws.com",
-        "port": 587,
+        "port": 465,
         "user_name": done.key.id,
     }
+    [kept] = [values["global"]["smtp"] for values in page.values if "global" in values]
+    assert (kept["tls"], kept["starttls_auto"]) == (True, False), "it would go on without TLS"
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if str(page) == "keycloak"], ids=str)
@@ -122,9 +124,36 @@ def test_settings_for_keycloak_are_json(page: ConsumerPage, done: Applied) -> No
 
 @pages
 def test_a_page_is_run_or_says_that_it_was_not(page: ConsumerPage) -> None:
-    tried = indexed().get(str(page))
-    assert tried in ({"yes"}, {"no"}), f"{page} is not in docs/consumers/index.md, or both ways"
-    assert (tried == {"no"}) == (NOT_RUN in page.text)
+    says = tried().get(str(page))
+    assert says in ({"yes"}, {"no"}), f"{page} is not in docs/consumers/index.md, or both ways"
+    assert (says == {"no"}) == (NOT_RUN in page.text)
+
+
+@pages
+def test_pods_keep_to_the_level_of_the_index(page: ConsumerPage, cluster: Cluster) -> None:
+    """As the API server judges them: it warns, in its words."""
+    [level] = security()[str(page)]
+    workloads = [each for each in page.objects if each["kind"] in ("Deployment", "CronJob")]
+    assert (level in ("baseline", "restricted")) == bool(workloads)
+    if workloads:
+        namespace = unique(f"level-{page}")
+        labels = {"pod-security.kubernetes.io/warn": level}
+        cluster.api.create("Namespace", {"metadata": {"name": namespace, "labels": labels}})
+        done = cluster.kubectl(
+            "create", f"--namespace={namespace}", "--dry-run=server", "--filename=-",
+            text=yaml.safe_dump_all(workloads),
+        )  # fmt: skip
+        assert "would violate PodSecurity" not in done.stderr
+
+
+@pages
+def test_pages_have_one_shape(page: ConsumerPage) -> None:
+    """What to apply first, and what goes wrong last; two ways to do it stand between."""
+    sections = re.findall(r"^## (.+)$", page.text, re.MULTILINE)
+    subsections = re.findall(r"^### (.+)$", page.text, re.MULTILINE)
+    assert (sections[0], sections[-1]) == ("What to apply", "What goes wrong")
+    assert "After a rotation" in sections + subsections
+    assert ("Send a mail" in sections + subsections) == (tried()[str(page)] == {"yes"})
 
 
 @pages
@@ -133,4 +162,4 @@ def test_a_page_is_in_the_navigation(page: ConsumerPage) -> None:
 
 
 def test_no_row_of_the_index_is_without_a_page() -> None:
-    assert set(indexed()) == {str(page) for page in PAGES}
+    assert set(tried()) == {str(page) for page in PAGES}

@@ -54,10 +54,9 @@ class Page:
     """What it says, and what the index says about it. Of a page with several ways to do it each way is one,
     named by its section; what stands outside of these sections belongs to all."""
 
-    def __init__(self, name: str, way: str, tls: str, security: str, follows: str, tried: str):
+    def __init__(self, name: str, way: str, tried: str, follows: str, security: str):
         self.name, self.way, self.security = name, way, security.strip("`")
-        self.mode = {"STARTTLS": "starttls", "implicit": "implicit"}[tls]
-        self.follows, self.tried = follows == "yes", tried == "yes"
+        self.tried, self.follows = tried == "yes", follows == "yes"
 
     def __str__(self) -> str:
         return f"{self.name}-{self.way}" if self.way else self.name
@@ -89,13 +88,20 @@ class Page:
     def objects(self) -> list[Object]:
         return [each for text in self.texts("yaml") for each in yaml.safe_load_all(text)]
 
+    @property
+    def mode(self) -> str:
+        """The TLS of its port."""
+        [credential] = [each for each in self.objects if each["kind"] == "SesSmtpCredential"]
+        port = credential["spec"].get("endpoint", {}).get("port", 587)
+        return "implicit" if port in (465, 2465) else "starttls"
+
 
 def pages() -> list[Page]:
     """Those with a link in the first column of the index."""
     found = []
-    for consumer, *rest in rows(INDEX, "consumer"):
+    for consumer, tried, follows, _, security in rows(INDEX, "consumer"):
         if link := re.fullmatch(r"\[.+\]\((\w+)\.md(?:#([\w-]+))?\)", consumer):
-            found.append(Page(link[1], link[2] or "", *rest[1:]))
+            found.append(Page(link[1], link[2] or "", tried, follows, security))
     return found
 
 
