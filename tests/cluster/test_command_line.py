@@ -108,3 +108,28 @@ def test_usage_error(args: list[str], words: str) -> None:
     assert done.returncode == 2, done.stderr
     assert words in done.stderr
     assert done.stdout == ""
+
+
+def program(*args: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [BINARY, *args], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+
+
+def test_render_takes_files_with_and_without_the_flag(tmp_path: Path) -> None:
+    spec = {"source": {"secretName": "iam"}, "region": "eu-west-1", "suspend": True}
+    for name in "abc":
+        thing = {"apiVersion": "ses-smtp.dev/v1alpha1", "kind": "SesSmtpCredential"}
+        text = yaml.safe_dump(thing | {"metadata": {"name": name}, "spec": spec})
+        (tmp_path / f"{name}.yaml").write_text(text)
+    done = program("render", tmp_path / "a.yaml", tmp_path / "b.yaml", "-f", tmp_path / "c.yaml")
+    assert (done.returncode, done.stderr.count("suspended, nothing is written")) == (0, 3)
+    nothing = program("render")
+    assert (nothing.returncode, nothing.stdout) == (2, "") and "files" in nothing.stderr
+
+
+def test_a_command_that_does_not_exist() -> None:
+    mistyped, pasted = program("rendr"), program("AKIAIOSFODNN7EXAMPLE")
+    assert mistyped.returncode == pasted.returncode == 2
+    assert '"rendr" is not a command' in mistyped.stderr
+    assert "AKIA" not in pasted.stderr, "what looks like no command may be a secret"
