@@ -101,6 +101,7 @@ class Reader {
         std::ranges::find(names, value.value_or(""), [](const auto& name) { return name.first; });
     if (value && found == names.end()) {
       std::vector<std::string> accepted;
+      accepted.reserve(N);
       for (const auto& [name, ignored] : names) {
         accepted.emplace_back(name);
       }

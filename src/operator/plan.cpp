@@ -95,7 +95,7 @@ class Planner {
     return result;
   }
 
-  Plan settled() const {
+  [[nodiscard]] Plan settled() const {
     Plan result;
     result.look_again = time_left_of(status_.previous);
     return result;

@@ -13,8 +13,6 @@ using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
-using testing::IsSupersetOf;
-using testing::Not;
 using testing::Optional;
 
 const std::string kReady = "Ready=True Synced";

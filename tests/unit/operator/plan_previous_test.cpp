@@ -10,7 +10,6 @@ namespace {
 using namespace std::chrono_literals;
 using testing::ElementsAre;
 using testing::Eq;
-using testing::IsEmpty;
 using testing::Optional;
 
 const char* const kExpiresAt = "ses-smtp.dev/previous-expires-at";
