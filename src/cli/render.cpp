@@ -194,9 +194,8 @@ CLI::App* add_render(CLI::App& app, RenderOptions& options) {
 
 ExitCode run_render(const RenderOptions& options, const RenderIo& io) {
   if (options.files.empty()) {
-    io.err << "error: there is nothing to render\n  fix: name files or folders with manifests, or - for "
-              "standard "
-              "input\n";
+    io.err << "error: there is nothing to render\n"
+              "  fix: name files or folders with manifests, or - for standard input\n";
     return kUsage;
   }
   if (std::ranges::count(options.files, "-") > 1) {

@@ -82,7 +82,7 @@ std::optional<Problem> judge_target(const Observation& o) {
   const api::Spec& spec = o.credential.spec;
   const std::string secret = "Secret " + in_quotes(spec.target.name);
   const bool merges = spec.target.conflict_policy == api::ConflictPolicy::kMerge;
-  const auto* live = std::get_if<kube::Secret>(&o.live_target);
+  const kube::Secret* live = live_secret(o.live_target);
   const bool unwatched =
       live != nullptr ? !api::is_watched_type(live->type) : o.target.presence == Presence::kUnwatched;
   const auto record = unwatched ? std::nullopt : target_record(o);

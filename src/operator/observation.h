@@ -68,6 +68,11 @@ struct Missing {};
 // A Secret as a live GET shows it.
 using LiveRead = std::variant<NotRead, Missing, kube::Secret, kube::ApiError>;
 
+// Null when it was not read, is not there or could not be read.
+[[nodiscard]] inline const kube::Secret* live_secret(const LiveRead& read) {
+  return std::get_if<kube::Secret>(&read);
+}
+
 // The answer to the write that the last plan asked for.
 using WriteAnswer = std::variant<api::SecretVersion, kube::ApiError>;
 

@@ -7,7 +7,7 @@
 namespace sessmtp::operator_ {
 
 std::optional<SecretRecord> target_record(const Observation& o) {
-  if (const auto* live = std::get_if<kube::Secret>(&o.live_target)) {
+  if (const kube::Secret* live = live_secret(o.live_target)) {
     return record_of(live->meta);
   }
   if (std::holds_alternative<Missing>(o.live_target) || o.target.presence != Presence::kKnown) {

@@ -34,10 +34,6 @@ constexpr unsigned kHiccups = 8;
 // A resourceVersion that no object has: server-side apply with it can only create.
 constexpr const char* kNeverAVersion = "1";
 
-const kube::Secret* live_secret(const LiveRead& read) {
-  return std::get_if<kube::Secret>(&read);
-}
-
 SecretVersion version_of(const kube::Secret& secret) {
   return {.uid = secret.meta.uid, .resource_version = secret.meta.resource_version};
 }

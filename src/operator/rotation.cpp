@@ -7,17 +7,10 @@
 #include "operator/needs.h"
 
 namespace sessmtp::operator_ {
-namespace {
-
-const kube::Secret* live_target(const Observation& o) {
-  return std::get_if<kube::Secret>(&o.live_target);
-}
-
-}  // namespace
 
 Standing stand(const Observation& o, const CurrentKey& current, Ownership ownership, bool renders_the_same) {
   const api::Status& status = o.credential.status;
-  const kube::Secret* live = live_target(o);
+  const kube::Secret* live = live_secret(o.live_target);
   const WallTime now = std::chrono::floor<std::chrono::seconds>(o.now);
   if (live == nullptr) {
     const bool creating = ownership == Ownership::kNone;
@@ -52,7 +45,7 @@ Standing stand(const Observation& o, const CurrentKey& current, Ownership owners
 std::optional<api::PreviousPair> previous_pair(const Observation& o, const Standing& standing,
                                                const std::string& region) {
   const api::SesSmtpCredential& credential = o.credential;
-  const kube::Secret* live = live_target(o);
+  const kube::Secret* live = live_secret(o.live_target);
   if (!credential.spec.keep_previous_for || live == nullptr) {
     return std::nullopt;
   }

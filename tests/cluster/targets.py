@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from harness import MANAGER, REGION, World, encode, named_version, version
+from harness import MANAGER, REGION, Controller, World, encode, named_version, version
 from oracle import Key
 
 from kube import Object
@@ -41,6 +41,16 @@ def assert_is_target_of(secret: Object, credential: Object) -> None:
 
 def assert_untouched(before: Object | None, after: Object | None) -> None:
     assert before and after and version(before) == version(after)
+
+
+def assert_rests(world: World, controller: Controller) -> None:
+    """Neither another look nor a restart of the controller makes it read or write anything."""
+    world.settle()
+    mark = world.cluster.now()
+    world.settle()
+    controller.restart()
+    world.settle()
+    assert world.calls(mark) == []
 
 
 def assert_no_value(thing: Object, *keys: Key) -> None:

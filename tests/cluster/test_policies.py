@@ -21,6 +21,7 @@ from targets import (
     OWNER_UID,
     assert_is_target_of,
     assert_no_value,
+    assert_rests,
     assert_untouched,
     uid,
     wait_until_changed,
@@ -247,12 +248,7 @@ def test_merge_writes_nothing_for_nothing(world: World, controller: Controller) 
     start(world, Key.new(), target=MERGE)
     world.wait_synced()
     world.wait_event("Synced")
-    world.settle()
-    mark = world.cluster.now()
-    world.settle()
-    controller.restart()
-    world.settle()
-    assert world.calls(mark) == []
+    assert_rests(world, controller)
 
 
 def test_merge_repairs_our_keys_only(world: World) -> None:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from harness import REGION, Controller, World, data_of, encode
 from oracle import Key, additional_region, mask, plain, target_data
-from targets import assert_is_target_of, assert_untouched, rfc3339, wait_until_changed
+from targets import assert_is_target_of, assert_rests, assert_untouched, rfc3339, wait_until_changed
 
 from kube import Object
 
@@ -111,12 +111,7 @@ def test_nothing_is_written_until_then(world: World, controller: Controller) -> 
     """29, while there is a previous login."""
     rotated(world)
     world.wait_event("Rotated")
-    world.settle()
-    mark = world.cluster.now()
-    world.settle()
-    controller.restart()
-    world.settle()
-    assert world.calls(mark) == []
+    assert_rests(world, controller)
 
 
 def test_status_follows_the_annotation(world: World) -> None:
