@@ -224,7 +224,9 @@ class Cluster:
     def calls(self, since: int, user: str = OPERATOR) -> list[Call]:
         """What a user has asked of the API server since the mark, in the order of the answers."""
         with open(self.info["auditLog"], "rb") as log:
-            log.seek(since)
+            if since:
+                log.seek(since - 1)
+                log.readline()  # a mark may have been taken while the API server was in mid-line
             entries = [json.loads(line) for line in log if line.endswith(b"\n")]
         return [
             Call(
