@@ -7,9 +7,9 @@ MAKEFLAGS += --no-print-directory --no-builtin-rules
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/ses-smtp-operator
 JOBS ?= $(shell nproc)
 
-BUILD_PACKAGES := g++ cmake ninja-build ccache libcpprest-dev nlohmann-json3-dev libyaml-cpp-dev libssl-dev \
+BUILD_PACKAGES := g++ cmake ninja-build ccache libcpprest-dev libcurl4-openssl-dev nlohmann-json3-dev libyaml-cpp-dev libssl-dev \
                   libspdlog-dev libcli11-dev libboost-dev prometheus-cpp-dev
-SHIPPED_PACKAGES := dpkg-dev libcurl4-openssl-dev ca-certificates python3
+SHIPPED_PACKAGES := dpkg-dev ca-certificates python3
 CLUSTER_PACKAGES := openssl
 PARSER_PACKAGES := curl nodejs
 IMAGE_PACKAGES := buildah debootstrap dpkg-dev
