@@ -42,8 +42,8 @@ void add_cluster_flags(CLI::App& command, ClusterOptions& options) {
       ->type_name("NAME");
 }
 
-void add_namespace_flag(CLI::App& command, ClusterOptions& options) {
-  command.add_option("-n,--namespace", options.namespace_, "Namespace [that of the context]")
+CLI::Option* add_namespace_flag(CLI::App& command, ClusterOptions& options) {
+  return command.add_option("-n,--namespace", options.namespace_, "Namespace [that of the context]")
       ->type_name("NAMESPACE")
       ->check([](const std::string& name) {
         return is_dns_name(name, 63, false) ? std::string()

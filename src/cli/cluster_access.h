@@ -16,7 +16,8 @@
 
 namespace CLI {
 class App;
-}
+class Option;
+}  // namespace CLI
 
 namespace sessmtp::cli {
 
@@ -28,7 +29,7 @@ struct ClusterOptions {
 
 // --kubeconfig (KUBECONFIG) and --context; -n, --namespace.
 void add_cluster_flags(CLI::App& command, ClusterOptions& options);
-void add_namespace_flag(CLI::App& command, ClusterOptions& options);
+CLI::Option* add_namespace_flag(CLI::App& command, ClusterOptions& options);
 
 // In which order a configuration that nobody named is looked for.
 enum class LookFor : std::uint8_t {
