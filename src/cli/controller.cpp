@@ -9,6 +9,7 @@
 #include <exception>
 #include <memory>
 #include <random>
+#include <set>
 #include <stop_token>
 #include <thread>
 
@@ -20,6 +21,7 @@
 #include "operator/controller.h"
 #include "server/http_server.h"
 #include "ses/smtp_password.h"
+#include "smtp/curl_login_probe.h"
 
 namespace sessmtp::cli {
 namespace {
@@ -90,6 +92,16 @@ kube::ElectionOptions election_options(const ControllerCommand& command, const k
           .lease_duration = std::chrono::milliseconds(command.lease_duration_ms),
           .renew_deadline = std::chrono::milliseconds(command.renew_deadline_ms),
           .retry_period = std::chrono::milliseconds(command.retry_period_ms)};
+}
+
+smtp::EndpointPolicy endpoint_policy(const ControllerCommand& command) {
+  std::set<smtp::EndpointPolicy::HostAndPort> listed;
+  for (const std::string& text : command.verify_allowed_endpoints) {
+    if (const auto endpoint = smtp::parse_host_and_port(text)) {  // checked when the flag was read
+      listed.insert(*endpoint);
+    }
+  }
+  return smtp::EndpointPolicy(std::move(listed));
 }
 
 // Serves metrics and health while the controller runs.
@@ -182,8 +194,9 @@ ExitCode run_controller_command(const ControllerCommand& command) {
       {.deadline = request_timeout(election), .host = cluster->server, .metrics = &metrics, .on_answer = [&] {
          answers.to_election.note(clock.steady());
        }});
+  smtp::CurlLoginProbe probe({.policy = endpoint_policy(command), .ca_file = command.smtp_ca_file});
   operator_::Controller controller(
-      client, election_client, answers, clock, metrics,
+      client, election_client, probe, answers, clock, metrics,
       {.watch_namespaces = command.watch_namespaces,
        .workers = command.workers,
        .instance = host_name(),
