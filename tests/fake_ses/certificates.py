@@ -1,6 +1,5 @@
-"""Certificates for servers, good and bad. The openssl command makes them: Python's library can only read them.
-
-An authority is a folder with ca.crt and ca.key. Certificates themselves are never kept.
+"""Certificates for servers, good and bad. The openssl command makes them: Python's library can only read
+them. An authority is a folder with ca.crt and ca.key. Certificates themselves are never kept.
 """
 
 import ssl
@@ -83,7 +82,8 @@ def load(certificate: Path, key: Path, version: str = "") -> ssl.SSLContext:
 def _make(
     folder: Path, name: str, subject: str, names: Sequence[str], signer: Path | None, begin: int = -1
 ) -> None:
-    """NAME.crt and NAME.key, valid for sixty days from `begin` days after today; without names an authority."""
+    """NAME.crt and NAME.key, valid for sixty days, the first of which is `begin` days from now; without names
+    those of an authority."""
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
         (work / "index").touch()

@@ -1,5 +1,5 @@
-"""How the fake SES misbehaves: a file with a JSON object, read again at each connection. Its members, of which
-any may stand together; what is not said is done well, and no file, or an empty one, asks for nothing:
+"""How the fake SES misbehaves: a file with a JSON object, read again at each connection. Without a file, or
+with an empty one, it does not. Its members, of which any may stand together:
 
     "login": "535 Authentication Credentials Invalid"   the answer to every login, 235 too
     "logins": {"AKIA…": "454 …"}                        the same for a user; wins

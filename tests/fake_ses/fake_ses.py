@@ -17,7 +17,7 @@ It writes JSON lines, to standard output unless --record says where, and never a
     {"connected": {"port", "n"}}                 of a TCP connection, the nth of all
     {"login": {"user", "region", "tls": "starttls" | "implicit" | "none", "code"}}     when it is answered
     {"refused": {"user", "region", "tls", "code"}}             the same again, when the code is not 235
-    {"plaintext": {"port", "command"}}           without TLS a client said what might be a login, or part of one
+    {"plaintext": {"port", "command": "AUTH LOGIN" | … | "other"}}    said without TLS; maybe part of a login
     {"mail": {"user", "region", "tls", "from", "to", "subject", "id"}}
 "ca" is there with --make-certificates.
 """

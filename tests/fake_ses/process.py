@@ -66,7 +66,7 @@ class Server:
         line = self._process.stdout.readline()
         if not line:
             self.stop()
-            raise AssertionError(f"the fake SES did not start:\n{self._log.read_text()}")
+            raise AssertionError(f"the fake SES did not start:\n{self.log()}")
         hello = json.loads(line)
         [self.starttls_port], [self.tls_port] = hello["listening"]["starttls"], hello["listening"]["tls"]
         self.ca = Path(hello["ca"])
@@ -82,6 +82,15 @@ class Server:
             process.kill()  # nothing, when it has ended
             process.wait()
             process.stdout.close()
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def log(self) -> str:
+        """What it wrote to standard error: nothing, when all is well."""
+        return self._log.read_text()
 
     def accept(self, *keys: Key) -> None:
         """From now on exactly these keys are active."""
@@ -113,7 +122,7 @@ class Server:
             return alike[after] if len(alike) > after else None
 
         what = f"record {after + 1} of {kind} with {members}"
-        return wait_for(what, found, seconds, lambda: self._record.read_text() + self._log.read_text())
+        return wait_for(what, found, seconds, lambda: self._record.read_text() + self.log())
 
 
 def _write(file: Path, value: object) -> None:
