@@ -48,6 +48,7 @@ INVALID = "535 Authentication Credentials Invalid"
 SUCCESSFUL = "235 Authentication successful."
 # What tells nobody anything when it is readable on the way.
 HARMLESS = {b"EHLO", b"HELO", b"STARTTLS", b"QUIT", b"NOOP", b"RSET", b"HELP", b"MAIL", b"RCPT", b"DATA"}
+MECHANISMS = {b"PLAIN", b"LOGIN", b"CRAM-MD5", b"XOAUTH2"}
 GARBAGE = bytes(range(256)) + b"\r\n"
 NEVER_MIND = 86400  # seconds that a connection may be silent
 
@@ -270,10 +271,11 @@ class Connection(SMTP):
             await asyncio.Event().wait()
 
     def data_received(self, data: bytes) -> None:
-        if self.mode == "none":
-            if self.pretends_tls and data.startswith(b"\x16\x03"):  # a handshake
+        if self.mode == "none" and data.startswith(b"\x16\x03"):  # a handshake, which has no lines
+            if self.pretends_tls:
                 self.transport.write(b"500 Error: bad syntax\r\n")
                 return
+        elif self.mode == "none":
             *lines, self.plain_line = (self.plain_line + data).split(b"\n")
             for line in lines:
                 self.watch(line)
@@ -286,12 +288,12 @@ class Connection(SMTP):
 
     def watch(self, line: bytes) -> None:
         """All that is neither harmless nor binary might be a login, or part of one."""
-        command, _, rest = line.strip().upper().partition(b" ")
-        if not line.strip() or not line.strip().isascii() or command in HARMLESS:
+        words = line.upper().split()
+        if not words or words[0] in HARMLESS or not re.fullmatch(rb"[\t -~]*|AUTH\b.*", line.strip(), re.I):
             return
-        mechanism = rest.split(b" ")[0]
-        known = mechanism if mechanism in (b"PLAIN", b"LOGIN", b"CRAM-MD5", b"XOAUTH2") else b""
-        said = (b"AUTH " + known).decode().strip() if command == b"AUTH" else "other"
+        said = "AUTH" if words[0] == b"AUTH" else "other"
+        if said == "AUTH" and words[1:] and words[1] in MECHANISMS:
+            said += " " + words[1].decode()
         self.ses.record({"plaintext": {"port": self.port, "command": said}})
 
     def note(self, what: str, user: str, **more: object) -> None:

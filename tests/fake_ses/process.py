@@ -32,14 +32,14 @@ class Server:
         authority: Path | None = None,
     ):
         folder.mkdir(parents=True, exist_ok=True)
-        self._keys, self._conduct, self._record = (folder / name for name in ("keys", "conduct", "record"))
+        self._keys, self._conduct, self.record = (folder / name for name in ("keys", "conduct", "record"))
         self._log = folder / "log"
         self._command = [sys.executable, fake_ses.__file__, f"--host={host}", f"--region={region}", *options]
         self._command += [f"--make-certificates={authority or folder / 'authority'}", f"--keys={self._keys}"]
-        self._command += [f"--conduct={self._conduct}", f"--record={self._record}"]
+        self._command += [f"--conduct={self._conduct}", f"--record={self.record}"]
         self._process: subprocess.Popen[str] | None = None
         self.starttls_port = self.tls_port = 0
-        self._record.touch()
+        self.record.touch()
         self.accept()
         self.conduct()
         self.start()
@@ -103,8 +103,12 @@ class Server:
 
     def records(self, kind: str) -> list[dict[str, Any]]:
         """What it noted of that kind; fake_ses.py says what there is."""
-        *lines, _ = self._record.read_text().split("\n")  # the last may be half written
+        *lines, _ = self.record.read_text().split("\n")  # the last may be half written
         return [line[kind] for line in map(json.loads, lines) if kind in line]
+
+    def forget(self) -> None:
+        """The records begin anew."""
+        os.truncate(self.record, 0)
 
     def logins(self) -> list[dict[str, Any]]:
         return self.records("login")
@@ -122,7 +126,7 @@ class Server:
             return alike[after] if len(alike) > after else None
 
         what = f"record {after + 1} of {kind} with {members}"
-        return wait_for(what, found, seconds, lambda: self._record.read_text() + self.log())
+        return wait_for(what, found, seconds, lambda: self.record.read_text() + self.log())
 
 
 def _write(file: Path, value: object) -> None:
