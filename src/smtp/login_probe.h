@@ -26,11 +26,11 @@ struct Certificate {
 // nothing of the pair.
 struct LoginReport {
   LoginVerdict verdict = LoginVerdict::kProtocolError;
-  std::string detail;                     // what went wrong, in a few words: "connection refused"
-  int reply_code = 0;                     // of the reply that decided; 0: there was none
-  std::string reply;                      // its text, without the code
-  std::string address;                    // "192.0.2.1", once connected
-  std::string tls_version;                // "TLSv1.3", once there is TLS
+  std::string detail;       // what went wrong, in a few words: "connection refused"
+  int reply_code = 0;       // of the reply that decided; 0: there was none
+  std::string reply;        // its text, without the code
+  std::string address;      // "192.0.2.1", once connected
+  std::string tls_version;  // "TLSv1.3", once there is TLS
   std::string cipher;
   std::optional<Certificate> certificate;  // the server's own, also when it was not accepted
   std::vector<std::string> capabilities;   // of the last EHLO: "AUTH PLAIN LOGIN", "8BITMIME"
