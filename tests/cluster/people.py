@@ -81,9 +81,7 @@ def admin(cluster: Cluster, namespace: str) -> Person:
 
 
 def env(secret: str = "mail", key: str = "password") -> Object:
-    return {
-        "env": [{"name": "SMTP_PASSWORD", "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}}]
-    }
+    return {"env": [{"name": "SMTP_PASSWORD", "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}}]}
 
 
 def files(**mount: str) -> Object:
