@@ -31,11 +31,11 @@ std::string padded(std::string_view text, std::size_t width) {
   return std::string(text) + std::string(width - std::min(width, text.size()), ' ');
 }
 
-// The text from that column on, broken so that it ends before the last.
+// The text from that column on, broken so that it ends before the last. Begins in that column already.
 std::string block(std::string_view text, std::size_t from, std::size_t columns) {
   std::string result;
   for (const std::string& line : wrapped(printable(text), columns > 2 * from ? columns - from : 0)) {
-    result += (result.empty() ? "" : std::string(from, ' ')) + line + '\n';
+    result += (result.empty() ? "" : '\n' + std::string(from, ' ')) + line;
   }
   return result;
 }
@@ -75,15 +75,16 @@ std::string findings_text(const kube::NamespacedName& credential, const Findings
     const Ink ink = finding.mark == Mark::kSkipped ? Ink::kDim : Ink::kPlain;
     text += paint(ink_of(finding.mark), padded(to_string(finding.mark), kMarkWidth)) +
             paint(ink, padded(to_string(finding.step), kStepWidth)) +
-            paint(ink, block(finding.text, kTextAt, columns));
+            paint(ink, block(finding.text, kTextAt, columns)) + '\n';
     for (const std::string& detail : finding.details) {
-      text += std::string(kTextAt, ' ') + block(detail, kTextAt, columns);
+      text += std::string(kTextAt, ' ') + block(detail, kTextAt, columns) + '\n';
     }
   }
   if (const Finding* wrong = first_wrong(findings)) {
     text += '\n' + paint(Ink::kBad, "The first thing wrong: " + std::string(to_string(wrong->step))) + '\n';
     if (!wrong->fix.empty()) {
-      text += "To do: " + block(wrong->fix, 7, columns);
+      constexpr std::string_view kToDo = "To do: ";
+      text += std::string(kToDo) + block(wrong->fix, kToDo.size(), columns) + '\n';
     }
     if (!wrong->command.empty()) {
       text += '\n' + paint(Ink::kBold, "    " + printable(wrong->command)) + '\n';

@@ -118,7 +118,11 @@ class Pods {
     finding.details = list(by_owner(pods));
     finding.fix = "name keys that it has (" + joined(seen_.target.keys) +
                   "), or have it hold these, by spec.target.format or spec.target.data";
-    finding.command = seen_.kubectl + " edit " + pods.front()->owner.text() + " --namespace " + namespace_;
+    const auto editable =
+        std::ranges::find_if(pods, [](const PodUses* pod) { return can_be_restarted(pod->owner); });
+    if (editable != pods.end()) {  // what a pod refers to is fixed
+      finding.command = seen_.kubectl + " edit " + (*editable)->owner.text() + " --namespace " + namespace_;
+    }
     return finding;
   }
 

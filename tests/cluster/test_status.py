@@ -117,7 +117,7 @@ def test_login_has_a_column_when_there_is_one(world: World, no_controller: None)
     rows = lines(user.status().out)
     assert rows["NAME"][0].split()[6] == "VERIFIED"
     assert rows["mail"][0].split()[3:][-3] == "CredentialsInvalid"
-    assert rows["mail"][1:] == ["login refused: 535; see why"]
+    assert rows["mail"][1:] == ["login: 535; see why"]
 
 
 def test_nothing_there_is_said(world: World, tmp_path: Path) -> None:
