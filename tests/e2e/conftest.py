@@ -14,7 +14,7 @@ from collections.abc import Callable, Generator, Iterator
 
 import pytest
 from harness import World, unique
-from node import CHART, EVIDENCE, IMAGE, NAME, NAMESPACE, Mail, Node, python_image
+from node import EVIDENCE, IMAGE, NAMESPACE, Mail, Node, python_image
 
 running: list[Node] = []
 
@@ -46,14 +46,8 @@ def mail(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Mail:
 @pytest.fixture(scope="module")
 def operator(node: Node) -> Iterator[Node]:
     """The chart as it is, with two replicas, for the tests of one file."""
-    here = f"--namespace={NAMESPACE}", "--timeout=60s"
-    try:
-        node.helm("install", NAME, CHART, *here, "--set=replicaCount=2", "--set=networkPolicy.enabled=true")
-        node.wait_operator(2)
-        node.leader()
+    with node.operator(2, "--set=networkPolicy.enabled=true"):
         yield node
-    finally:
-        node.helm("uninstall", NAME, *here, "--wait", "--ignore-not-found")
 
 
 @pytest.fixture

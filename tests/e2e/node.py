@@ -8,14 +8,14 @@ import shutil
 import subprocess
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from harness import REGION, ROOT, Cluster, World, program, unique, wait_for
 from local_cluster.credentials import certificate
-from local_cluster.node import inside
+from local_cluster.node import DNS, inside
 
 from kube import Api, Object
 
@@ -93,6 +93,18 @@ class Node(Cluster):
         return [json.loads(line) for line in text.split("\n")[:-1] if line.startswith("{")]
 
     # -- the operator's pods
+
+    @contextlib.contextmanager
+    def operator(self, replicas: int, *values: str) -> Iterator[None]:
+        """The chart with these values, for as long as the context lasts."""
+        here = f"--namespace={NAMESPACE}", "--timeout=60s"
+        try:
+            self.helm("install", NAME, CHART, *here, f"--set=replicaCount={replicas}", *values)
+            self.wait_operator(replicas)
+            self.leader()
+            yield
+        finally:
+            self.helm("uninstall", NAME, *here, "--wait", "--ignore-not-found")
 
     def operator_pods(self) -> list[Object]:
         """Without those that are ending."""
@@ -241,13 +253,28 @@ class Mail:
             },
         }
         self.ip = node.api.create("Service", service, self.namespace)["spec"]["clusterIP"]
-        node.kubectl(
-            "wait",
-            f"--namespace={self.namespace}",
-            f"pod/{self.POD}",
-            "--for=condition=Ready",
-            "--timeout=50s",
-        )
+        self.wait_ready(self.POD)
+
+    def wait_ready(self, pod: str) -> None:
+        here = f"--namespace={self.namespace}"
+        self.node.kubectl("wait", here, f"pod/{pod}", "--for=condition=Ready", "--timeout=50s")
+
+    @contextlib.contextmanager
+    def in_dns(self) -> Iterator[None]:
+        """Pods that ask the cluster's DNS for the host of SES get the address of this one."""
+        name, port = "name-server", 5353
+        program = {"program": ("/program", {"configMap": {"name": "mail"}})}
+        pod = python_pod(name, ["name_server.py", "0.0.0.0", str(port), f"{HOST}={self.ip}"], mounts=program)
+        ports = [{"port": 53, "targetPort": port, "protocol": "UDP"}]
+        spec = {"selector": {"app": name}, "clusterIP": DNS, "ports": ports}
+        try:
+            self.node.api.create("Pod", pod, self.namespace)
+            self.node.api.create("Service", {"metadata": {"name": name}, "spec": spec}, self.namespace)
+            self.wait_ready(name)
+            yield
+        finally:
+            for kind in ("Service", "Pod"):
+                self.node.api.delete(kind, name, self.namespace)
 
     def config_map(self, namespace: str) -> None:
         """The programs, and the authority that clients trust."""
@@ -300,17 +327,27 @@ class Mail:
 
     def start_client(self, world: World, target: str) -> Object:
         """A pod that mounts the target and sends mail all the time."""
+        mount = {"smtp": ("/etc/smtp", {"secret": {"secretName": target}})}
+        return self.node.api.create("Pod", self.client(world, target, "/etc/smtp", mount), world.namespace)
+
+    def deploy_client(self, world: World, target: str, replicas: int = 1) -> Object:
+        """A Deployment whose pod sends mail with what the target, of format Env, held when it started."""
+        pod = self.client(world, target, "env", {}, envFrom=[{"secretRef": {"name": target}}])
+        labels = pod["metadata"]["labels"]
+        spec = {"replicas": replicas, "selector": {"matchLabels": labels}}
+        spec["template"] = {"metadata": {"labels": labels}, "spec": pod["spec"]}
+        body = {"metadata": {"name": pod["metadata"]["name"]}, "spec": spec}
+        return self.node.api.create("Deployment", body, world.namespace)
+
+    def client(
+        self, world: World, target: str, login: str, mounts: dict[str, tuple[str, Object]], **container: Any
+    ) -> Object:
         self.config_map(world.namespace)
-        pod = python_pod(
-            f"send-{target}",
-            ["send_mail.py", "/etc/smtp", "/program/ca.crt"],
-            mounts={
-                "program": ("/program", {"configMap": {"name": "mail"}}),
-                "smtp": ("/etc/smtp", {"secret": {"secretName": target}}),
-            },
-        )
+        program = {"program": ("/program", {"configMap": {"name": "mail"}})}
+        command = ["send_mail.py", login, "/program/ca.crt"]
+        pod = python_pod(f"send-{target}", command, mounts=program | mounts, **container)
         pod["spec"]["hostAliases"] = [{"ip": self.ip, "hostnames": [HOST]}]
-        return self.node.api.create("Pod", pod, world.namespace)
+        return pod
 
 
 def python_pod(
@@ -343,11 +380,11 @@ def python_pod(
     }
 
 
-# ---- memory --------------------------------------------------------------------------------------------
+# ---- processes ------------------------------------------------------------------------------------------
 
 
-def memory_of(node: Node, pod: Object) -> dict[str, float]:
-    """In MiB, as the kernel of this machine counts it: the container's, and the process's."""
+def cgroup_of(node: Node, pod: Object) -> Path:
+    """Of its only container, as this machine sees it."""
     [status] = pod["status"]["containerStatuses"]
     container = status["containerID"].rpartition("/")[2]
     [group] = [
@@ -355,6 +392,18 @@ def memory_of(node: Node, pod: Object) -> dict[str, float]:
         for root in (Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup"))
         for found in (root / node.info["cgroup"]).glob(f"kubepods/**/{container}")
     ]
+    return group
+
+
+def copy_program(node: Node, pod: Object, path: Path) -> None:
+    """Of the program that runs in it."""
+    [pid, *_] = (cgroup_of(node, pod) / "cgroup.procs").read_text().split()
+    shutil.copy(f"/proc/{pid}/exe", path)
+
+
+def memory_of(node: Node, pod: Object) -> dict[str, float]:
+    """In MiB, as the kernel of this machine counts it: the container's, and the process's."""
+    group = cgroup_of(node, pod)
     [pid, *_] = (group / "cgroup.procs").read_text().split()
     status_lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     process = dict(line.split(":", 1) for line in status_lines if line.startswith(("VmRSS", "VmHWM")))

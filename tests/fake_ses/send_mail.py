@@ -1,10 +1,12 @@
 """Sends a mail every half a second with the login that is mounted at that time, as an application would that
-wants to follow a rotation: it reads the files anew for each mail.
+wants to follow a rotation: it reads the files anew for each mail. Or with the one that it got at its start,
+as most applications do.
 
-    send_mail.py FOLDER CA_FILE
+    send_mail.py (FOLDER | env) CA_FILE
 
-FOLDER is the mounted target: username, password, host, port, url. The server's certificate has to be of an
-authority in CA_FILE and for the host's name. Writes JSON lines: {"sent": USER} or {"failed": REASON}.
+FOLDER is the mounted target: username, password, host, port, url. `env`: the variables SMTP_USERNAME and so
+on. The server's certificate has to be of an authority in CA_FILE and for the host's name. Writes JSON lines:
+{"sent": USER} or {"failed": REASON}.
 """
 
 import json
@@ -16,11 +18,17 @@ import time
 from email.message import EmailMessage
 from pathlib import Path
 
+KEYS = "username", "password", "host", "port", "url"
+
 
 def login(folder: Path) -> dict[str, str]:
     """The kubelet replaces all files at once, by one link: what it points to now belongs together."""
     version = Path(os.path.realpath(folder / "..data"))
-    return {name: (version / name).read_text() for name in ("username", "password", "host", "port", "url")}
+    return {name: (version / name).read_text() for name in KEYS}
+
+
+def login_at_start() -> dict[str, str]:
+    return {name: os.environ[f"SMTP_{name.upper()}"] for name in KEYS}
 
 
 def send(target: dict[str, str], tls: ssl.SSLContext) -> None:
@@ -39,10 +47,10 @@ def send(target: dict[str, str], tls: ssl.SSLContext) -> None:
         server.send_message(mail)
 
 
-def main(folder: Path, ca_file: str) -> None:
+def main(where: str, ca_file: str) -> None:
     tls = ssl.create_default_context(cafile=ca_file)
     while True:
-        target = login(folder)
+        target = login_at_start() if where == "env" else login(Path(where))
         try:
             send(target, tls)
             outcome = {"sent": target["username"]}
@@ -55,4 +63,4 @@ def main(folder: Path, ca_file: str) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2])
+    main(sys.argv[1], sys.argv[2])

@@ -21,6 +21,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from name_server import answer
+from oracle import EXAMPLE, Key
+from process import Server as MailServer
 from spdx_tools.spdx.parser.parse_anything import parse_file
 from spdx_tools.spdx.validation.document_validator import validate_full_spdx_document
 
@@ -29,11 +32,12 @@ ARCHIVE = ROOT / "build/image/ses-smtp-operator.oci.tar"
 VERSION = (ROOT / "VERSION").read_text().strip()
 NAMESERVER = "127.77.0.53"  # in the loopback network, and nobody else's
 HOST = "api.image.test"
+ROOTS = "etc/ssl/certs/ca-certificates.crt"
 
 # Where code of the program comes from, as somebody found it who read the linker's map.
 LINKED = {
-    "boost1.74", "cli11", "cpprest", "fmtlib", "gcc-12", "nlohmann-json3", "openssl", "prometheus-cpp",
-    "spdlog", "yaml-cpp",
+    "boost1.74", "cli11", "cpprest", "curl", "fmtlib", "gcc-12", "nlohmann-json3", "openssl",
+    "prometheus-cpp", "spdlog", "yaml-cpp",
 }  # fmt: skip
 CONTAINED = {"ca-certificates", "glibc"}
 
@@ -210,18 +214,11 @@ class NameServer:
         self.thread.start()
 
     def serve(self) -> None:
-        wanted = b"".join(bytes([len(label)]) + label.encode() for label in HOST.split(".")) + b"\0"
         while True:
             query, client = self.socket.recvfrom(512)
             if not query:
                 return
-            end = query.index(b"\0", 12) + 1
-            name, kind = query[12:end], query[end : end + 2]
-            known, address = name.lower() == wanted, kind == b"\0\1"
-            header = query[:2] + (b"\x81\x80" if known else b"\x81\x83") + b"\0\1"
-            header += (b"\0\1" if known and address else b"\0\0") + b"\0\0\0\0"
-            answer = b"\xc0\x0c\0\1\0\1\0\0\0\0\0\4\x7f\0\0\1" if known and address else b""
-            self.socket.sendto(header + query[12 : end + 4] + answer, client)
+            self.socket.sendto(answer(query, {HOST: "127.0.0.1"}), client)
 
     def close(self) -> None:
         self.socket.sendto(b"", (NAMESERVER, 53))
@@ -292,11 +289,18 @@ def name_server() -> Iterator[NameServer]:
 
 
 @pytest.fixture
-def pod(image: Image, tmp_path: Path, name_server: NameServer, tls_server: TlsServer) -> Iterator[Callable]:
-    """Starts a controller in a copy of the image, with the files that kubelet would add."""
+def root(image: Image, tmp_path: Path, name_server: NameServer) -> Iterator[Path]:
+    """A copy of the image, with the file that kubelet would add."""
     root = image.root.parent / tmp_path.name
     shutil.copytree(image.root, root, symlinks=True)
     (root / "etc/resolv.conf").write_text(f"nameserver {NAMESERVER}\noptions timeout:1 attempts:1\n")
+    yield root
+    shutil.rmtree(root)
+
+
+@pytest.fixture
+def pod(root: Path, tls_server: TlsServer) -> Iterator[Callable]:
+    """Starts a controller in it."""
     processes = []
 
     def start(host: str) -> "Pod":
@@ -319,7 +323,6 @@ def pod(image: Image, tmp_path: Path, name_server: NameServer, tls_server: TlsSe
     for process in processes:
         process.kill()
         process.communicate()
-    shutil.rmtree(root)
 
 
 class Pod:
@@ -363,9 +366,9 @@ def test_name_is_resolved_and_an_unknown_certificate_refused(
 
 
 def test_system_roots_are_those_of_the_image(
-    pod: Callable[[str], Pod], image: Image, tmp_path: Path, tls_server: TlsServer
+    pod: Callable[[str], Pod], root: Path, tls_server: TlsServer
 ) -> None:
-    roots = image.root.parent / tmp_path.name / "etc/ssl/certs/ca-certificates.crt"
+    roots = root / ROOTS
     assert roots.read_text().count("BEGIN CERTIFICATE") > 100
     with roots.open("a") as file:
         file.write(tls_server.certificate.read_text())
@@ -374,3 +377,26 @@ def test_system_roots_are_those_of_the_image(
     controller.says("HTTP 503")
     assert controller.stop() == 0
     assert tls_server.requests[0].startswith("GET /")
+
+
+@pytest.fixture
+def mail_server(tmp_path: Path) -> Iterator[MailServer]:
+    with MailServer(tmp_path / "ses", HOST) as server:
+        yield server
+
+
+def log_in(root: Path, server: MailServer, key: Key) -> dict:
+    endpoint = "--region=eu-west-1", f"--host={HOST}", f"--port={server.starttls_port}"
+    arguments = "verify", *endpoint, f"--username={key.id}", "--output=json"
+    process = run(root, *arguments, stdin=subprocess.PIPE)
+    return json.loads(process.communicate(key.password("eu-west-1"), timeout=30)[0])
+
+
+def test_login_trusts_the_roots_of_the_image(root: Path, mail_server: MailServer) -> None:
+    """At a name that is resolved by the thread of libcurl which does that."""
+    mail_server.accept(EXAMPLE)
+    assert log_in(root, mail_server, EXAMPLE)["verdict"] == "CertificateInvalid"
+    with (root / ROOTS).open("a") as file:
+        file.write(mail_server.ca.read_text())
+    assert log_in(root, mail_server, EXAMPLE)["verdict"] == "Authenticated"
+    assert [login["code"] for login in mail_server.logins()] == [235]

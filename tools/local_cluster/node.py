@@ -24,6 +24,7 @@ from .images import PAUSE, pause_image, run
 
 NAME, ADDRESS, POD_RANGE = "node", "10.64.0.1", "10.65.0.0/16"
 CNI_PLUGINS = Path("/usr/lib/cni")  # where Debian puts them
+DNS = "10.96.0.10"  # what pods ask for names; nobody answers unless a Service has this address
 COMMANDS = "containerd", "containerd-shim-runc-v2", "ctr", "runc", "iptables", "ip", "nsenter", "unshare"
 PROXY_HEALTH = 10256
 CLONE_NEWNET, CLONE_NEWPID = 0x40000000, 0x20000000
@@ -94,7 +95,7 @@ class Node:
         ):
             certificate(pki, name, user, groups)
             (pki / f"{name}.kubeconfig").write_text(kubeconfig(pki, name, folder.name, server))
-        (folder / "resolv.conf").write_text("# no name server: pods have addresses and hostAliases\n")
+        (folder / "resolv.conf").write_text("# no name server: the machine's are out of reach\n")
         (folder / "cni").mkdir()
         (folder / "cni/pods.conflist").write_text(json.dumps(CNI, indent=2))
         (folder / "containerd.toml").write_text(CONTAINERD.format(cni=folder / "cni"))
@@ -185,6 +186,8 @@ class Node:
             "enforceNodeAllocatable": [],
             "oomScoreAdj": 0,  # a lower one takes CAP_SYS_RESOURCE
             "resolvConf": f"{self.folder}/resolv.conf",
+            "clusterDNS": [DNS],
+            "clusterDomain": "cluster.local",
             "volumePluginDir": "/var/lib/kubelet/plugins-exec",
             # A changed Secret is in its pods' files when this has passed, instead of a minute later.
             "syncFrequency": "5s",
