@@ -142,6 +142,11 @@ class CurlLogin {
   [[nodiscard]] Dialogue::Outcome no_tls() const;
   [[nodiscard]] Dialogue::Outcome broken_off() const;
   [[nodiscard]] bool is_connected() const { return check_.has_begun() || info(CURLINFO_CONNECT_TIME_T) > 0; }
+  void note_connection() {
+    if (is_connected()) {
+      dialogue_.connected();
+    }
+  }
   [[nodiscard]] std::string within_limit() const;
 
   static curl_socket_t open_socket(void* login, curlsocktype purpose, curl_sockaddr* address);
@@ -253,9 +258,7 @@ bool CurlLogin::perform(const std::stop_token& stop) {
     if (curl_multi_perform(multi_.get(), &running) != CURLM_OK || running == 0) {
       break;
     }
-    if (is_connected()) {
-      dialogue_.connected();
-    }
+    note_connection();
     const Instant now = std::chrono::steady_clock::now();
     if (std::exchange(step, dialogue_.step()) != dialogue_.step()) {
       step_began = now;
@@ -268,6 +271,7 @@ bool CurlLogin::perform(const std::stop_token& stop) {
     const auto left = std::chrono::ceil<milliseconds>(deadline - now);
     curl_multi_poll(multi_.get(), nullptr, 0, static_cast<int>(left.count()), nullptr);
   }
+  note_connection();
   int left_over = 0;
   while (const CURLMsg* message = curl_multi_info_read(multi_.get(), &left_over)) {
     code_ = message->data.result;
