@@ -216,7 +216,9 @@ TEST_P(LoginVerdicts, IsAsExpected) {
   if (expected.conduct.contains("hang")) {
     options().limits = {.connect = 2s, .reply = 2s, .total = 10s};
   }
+  const auto began = std::chrono::steady_clock::now();
   const LoginReport report = log_in(pair_of_key());
+  EXPECT_LT(std::chrono::steady_clock::now() - began, 8s);  // less than the sum of all limits
   EXPECT_EQ(to_string(report.verdict), to_string(expected.verdict));
   EXPECT_THAT(report.detail, HasSubstr(expected.detail));
   EXPECT_EQ(report.reply_code, expected.code);
