@@ -15,6 +15,7 @@
 #include "cli/derive.h"
 #include "cli/exit_code.h"
 #include "cli/render.h"
+#include "cli/status.h"
 
 namespace {
 
@@ -33,6 +34,8 @@ int run(int argc, char** argv) {
   const CLI::App* derive = sessmtp::cli::add_derive(app, derive_options);
   sessmtp::cli::RenderOptions render_options;
   const CLI::App* render = sessmtp::cli::add_render(app, render_options);
+  sessmtp::cli::StatusOptions status_options;
+  const CLI::App* status = sessmtp::cli::add_status(app, status_options);
   if (argc == 1) {
     std::cerr << app.help();
     return sessmtp::cli::kUsage;
@@ -71,6 +74,10 @@ int run(int argc, char** argv) {
   }
   if (render->parsed()) {
     return sessmtp::cli::run_render(render_options, {STDIN_FILENO, std::cout, std::cerr});
+  }
+  if (status->parsed()) {
+    return sessmtp::cli::run_status(status_options,
+                                    sessmtp::cli::Terminal::for_process(environment_variable));
   }
   return sessmtp::cli::kUsage;
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <utility>
 
 namespace sessmtp::api {
 namespace {
@@ -18,12 +19,23 @@ Condition make(Condition condition, WallTime now, const Conditions& before) {
 }  // namespace
 
 bool is_our_condition(std::string_view type) {
-  return type == "Ready" || type == "Reconciling" || type == "Stalled" || type == "Suspended";
+  return type == "Ready" || type == "Reconciling" || type == "Stalled" || type == "Verified" ||
+         type == "Suspended";
 }
 
 const Condition* find_condition(const Conditions& conditions, std::string_view type) {
   const auto found = std::ranges::find(conditions, type, &Condition::type);
   return found == conditions.end() ? nullptr : &*found;
+}
+
+void set_condition(Conditions& conditions, Condition condition, WallTime now, const Conditions& before) {
+  condition = make(std::move(condition), now, before);
+  const auto found = std::ranges::find(conditions, condition.type, &Condition::type);
+  if (found == conditions.end()) {
+    conditions.push_back(std::move(condition));
+  } else {
+    *found = std::move(condition);
+  }
 }
 
 Conditions conditions_for(Reason reason, const std::string& message, std::int64_t generation, WallTime now,
@@ -56,7 +68,7 @@ Conditions suspended_conditions(std::int64_t generation, WallTime now, const Con
                               now, before));
   }
   std::ranges::copy_if(before, std::back_inserter(conditions), [](const Condition& condition) {
-    return condition.type == "Ready" || condition.type == "Stalled";
+    return condition.type == "Ready" || condition.type == "Stalled" || condition.type == "Verified";
   });
   conditions.push_back(make({.type = "Suspended",
                              .status = "True",

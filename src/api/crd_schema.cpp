@@ -13,7 +13,7 @@ using nlohmann::json;
 // kind.
 constexpr const char* kSchemaName = "dev.ses-smtp.v1alpha1.SesSmtpCredential";
 
-constexpr std::array<std::string_view, 50> kNeeded{
+constexpr std::array<std::string_view, 59> kNeeded{
     "spec.source.secretName",
     "spec.source.preset",
     "spec.source.profile",
@@ -37,6 +37,9 @@ constexpr std::array<std::string_view, 50> kNeeded{
     "spec.target.conflictPolicy",
     "spec.target.deletionPolicy",
     "spec.keepPreviousFor",
+    "spec.verify.mode",
+    "spec.rolloutRestartTargets[].kind",
+    "spec.rolloutRestartTargets[].name",
     "spec.suspend",
     "status.observedGeneration",
     "status.conditions[].type",
@@ -62,6 +65,12 @@ constexpr std::array<std::string_view, 50> kNeeded{
     "status.renderVersion",
     "status.previous.accessKeyId",
     "status.previous.expiresAt",
+    "status.rollouts[].kind",
+    "status.rollouts[].name",
+    "status.rollouts[].digest",
+    "status.rollouts[].requestedAt",
+    "status.rollouts[].restartedAt",
+    "status.rollouts[].reason",
     "status.binding.name",
     "status.lastHandledReconcileAt",
 };

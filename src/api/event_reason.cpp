@@ -9,7 +9,7 @@ namespace {
 using enum kube::EventType;
 
 // tools/reference-docs reads this table.
-constexpr std::array<EventReasonInfo, 13> kEventReasons = {{
+constexpr std::array<EventReasonInfo, 16> kEventReasons = {{
     {EventReason::kSynced, "Synced", kNormal, "the target holds the login, for the first time or again"},
     {EventReason::kRotated, "Rotated", kNormal,
      "the source has another key pair, and the target holds its login now"},
@@ -20,6 +20,8 @@ constexpr std::array<EventReasonInfo, 13> kEventReasons = {{
      "had made it"},
     {EventReason::kPreviousExpired, "PreviousExpired", kNormal,
      "the login before the last rotation was removed from the target, as spec.keepPreviousFor is over"},
+    {EventReason::kRestartTriggered, "RestartTriggered", kNormal,
+     "the target's data changed, and a workload of spec.rolloutRestartTargets was restarted to take it up"},
     {EventReason::kSuspended, "Suspended", kNormal,
      "spec.suspend was set; nothing is read or written any more"},
     {EventReason::kResumed, "Resumed", kNormal, "spec.suspend is not set any more"},
@@ -35,6 +37,10 @@ constexpr std::array<EventReasonInfo, 13> kEventReasons = {{
      "the format has no keys for additional regions, and no template names this one"},
     {EventReason::kPortThrottled, "PortThrottled", kWarning,
      "port 25 was chosen, which AWS throttles on EC2; 587 is not"},
+    {EventReason::kVerifyFailed, "VerifyFailed", kWarning,
+     "the SMTP server did not accept the login, or is not one that it may be sent to; tried again"},
+    {EventReason::kRestartFailed, "RestartFailed", kWarning,
+     "a workload of spec.rolloutRestartTargets could not be restarted; the message says why; tried again"},
 }};
 
 static_assert(
@@ -44,7 +50,7 @@ static_assert(
           return false;
         }
       }
-      return kEventReasons.back().reason == EventReason::kPortThrottled;
+      return kEventReasons.back().reason == EventReason::kRestartFailed;
     }(),
     "each has its place");
 

@@ -16,6 +16,7 @@ enum class EventReason : std::uint8_t {
   kTargetRepaired,
   kAdopted,
   kPreviousExpired,
+  kRestartTriggered,
   kSuspended,
   kResumed,
   kWhitespaceTrimmed,
@@ -24,6 +25,8 @@ enum class EventReason : std::uint8_t {
   kRegionDiffers,
   kAdditionalRegionUnused,
   kPortThrottled,
+  kVerifyFailed,
+  kRestartFailed,
 };
 
 struct EventReasonInfo {

@@ -44,12 +44,18 @@ std::string_view to_string(Reason reason) {
       return "TargetTypeImmutable";
     case Reason::kTargetTooLarge:
       return "TargetTooLarge";
+    case Reason::kEndpointNotAllowed:
+      return "EndpointNotAllowed";
+    case Reason::kVerificationFailed:
+      return "VerificationFailed";
     case Reason::kSourceNotFound:
       return "SourceNotFound";
     case Reason::kTargetNotFound:
       return "TargetNotFound";
     case Reason::kTargetTerminating:
       return "TargetTerminating";
+    case Reason::kVerifying:
+      return "Verifying";
     case Reason::kForbidden:
       return "Forbidden";
     case Reason::kQuotaExceeded:

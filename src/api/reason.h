@@ -29,10 +29,13 @@ enum class Reason : std::uint8_t {
   kTargetImmutable,
   kTargetTypeImmutable,
   kTargetTooLarge,
+  kEndpointNotAllowed,
+  kVerificationFailed,
   // Heal by themselves (Reconciling).
   kSourceNotFound,
   kTargetNotFound,
   kTargetTerminating,
+  kVerifying,
   kForbidden,
   kQuotaExceeded,
   kAdmissionDenied,

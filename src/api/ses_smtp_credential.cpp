@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <string_view>
 #include <utility>
@@ -91,6 +92,19 @@ class Reader {
       return result;
     }
     return value->get<std::vector<std::string>>();
+  }
+  void each(const char* key, const std::function<void(const Reader&)>& use) const {
+    const json* value = member(key);
+    if (value == nullptr) {
+      return;
+    }
+    if (!value->is_array()) {
+      complain(path_of(key));
+      return;
+    }
+    for (const json& item : *value) {
+      use(Reader(item, path_of(key) + "[]", wrong_));
+    }
   }
   // One of the values that the API gives names; `fallback` when there is none.
   template <class Enum, std::size_t N>
@@ -182,6 +196,12 @@ constexpr std::array<std::pair<std::string_view, DeletionPolicy>, 2> kDeletionPo
     {"Retain", DeletionPolicy::kRetain},
 }};
 
+constexpr std::array<std::pair<std::string_view, VerifyMode>, 3> kVerifyModes{{
+    {"Disabled", VerifyMode::kDisabled},
+    {"Report", VerifyMode::kReport},
+    {"Enforce", VerifyMode::kEnforce},
+}};
+
 SourceSpec decode_source(const Reader& source) {
   const Reader keys = source.child("keys");
   SourceSpec result;
@@ -212,6 +232,18 @@ TargetSpec decode_target(const Reader& target, const std::string& object_name) {
   return result;
 }
 
+std::vector<Workload> decode_workloads(const Reader& spec) {
+  std::vector<Workload> result;
+  spec.each("rolloutRestartTargets", [&result](const Reader& item) {
+    Workload workload{.kind = item.text("kind").value_or(""), .name = item.text("name").value_or("")};
+    if (workload.name.empty()) {
+      item.complain(item.path_of("name"));
+    }
+    result.push_back(std::move(workload));
+  });
+  return result;
+}
+
 Spec decode_spec(const Reader& spec, const std::string& object_name) {
   const Reader endpoint = spec.child("endpoint");
   Spec result;
@@ -229,29 +261,39 @@ Spec decode_spec(const Reader& spec, const std::string& object_name) {
       spec.complain(spec.path_of("keepPreviousFor"), "must be a duration such as 24h or 1h30m");
     }
   }
+  result.verify_mode = spec.child("verify").one_of("mode", kVerifyModes, VerifyMode::kDisabled);
+  result.rollout_restart_targets = decode_workloads(spec);
   result.suspend = spec.boolean("suspend").value_or(false);
   return result;
 }
 
-Conditions decode_conditions(const Reader& status, std::string& wrong) {
+Conditions decode_conditions(const Reader& status) {
   Conditions conditions;
-  const json* list = status.member("conditions");
-  if (list == nullptr || !list->is_array()) {
-    return conditions;
-  }
-  for (const json& item : *list) {
-    const Reader reader(item, "status.conditions[]", wrong);
-    if (!is_our_condition(reader.text("type").value_or(""))) {
-      continue;  // of another manager, who may add to the list
+  status.each("conditions", [&conditions](const Reader& item) {
+    if (!is_our_condition(item.text("type").value_or(""))) {
+      return;  // of another manager, who may add to the list
     }
-    conditions.push_back({.type = reader.text("type").value_or(""),
-                          .status = reader.text("status").value_or("Unknown"),
-                          .reason = reader.text("reason").value_or(""),
-                          .message = reader.text("message").value_or(""),
-                          .observed_generation = reader.integer("observedGeneration").value_or(0),
-                          .last_transition_time = reader.time("lastTransitionTime").value_or(WallTime{})});
-  }
+    conditions.push_back({.type = item.text("type").value_or(""),
+                          .status = item.text("status").value_or("Unknown"),
+                          .reason = item.text("reason").value_or(""),
+                          .message = item.text("message").value_or(""),
+                          .observed_generation = item.integer("observedGeneration").value_or(0),
+                          .last_transition_time = item.time("lastTransitionTime").value_or(WallTime{})});
+  });
   return conditions;
+}
+
+std::vector<Rollout> decode_rollouts(const Reader& status) {
+  std::vector<Rollout> rollouts;
+  status.each("rollouts", [&rollouts](const Reader& item) {
+    rollouts.push_back(
+        {.workload = {.kind = item.text("kind").value_or(""), .name = item.text("name").value_or("")},
+         .digest = item.text("digest").value_or(""),
+         .requested_at = item.time("requestedAt"),
+         .restarted_at = item.time("restartedAt"),
+         .reason = item.text("reason").value_or("")});
+  });
+  return rollouts;
 }
 
 std::optional<SecretVersion> decode_version(const Reader& status, const char* key) {
@@ -263,10 +305,10 @@ std::optional<SecretVersion> decode_version(const Reader& status, const char* ke
   return SecretVersion{.uid = *uid, .resource_version = version.text("resourceVersion").value_or("")};
 }
 
-Status decode_status(const Reader& status, std::string& wrong) {
+Status decode_status(const Reader& status) {
   Status result;
   result.observed_generation = status.integer("observedGeneration").value_or(-1);
-  result.conditions = decode_conditions(status, wrong);
+  result.conditions = decode_conditions(status);
   result.access_key_id = status.text("accessKeyId").value_or("");
   result.region = status.text("region").value_or("");
   result.additional_regions = status.list("additionalRegions");
@@ -286,6 +328,7 @@ Status decode_status(const Reader& status, std::string& wrong) {
   if (const auto expires_at = previous.time("expiresAt")) {
     result.previous = {.access_key_id = previous.text("accessKeyId").value_or(""), .expires_at = *expires_at};
   }
+  result.rollouts = decode_rollouts(status);
   result.binding_name = status.child("binding").text("name").value_or("");
   result.last_handled_reconcile_at = status.text("lastHandledReconcileAt").value_or("");
   return result;
@@ -300,6 +343,25 @@ json encode_conditions(const Conditions& conditions) {
                     {"message", condition.message},
                     {"observedGeneration", condition.observed_generation},
                     {"lastTransitionTime", to_rfc3339(condition.last_transition_time)}});
+  }
+  return list;
+}
+
+json encode_rollouts(const std::vector<Rollout>& rollouts) {
+  json list = json::array();
+  for (const Rollout& rollout : rollouts) {
+    json item = {
+        {"kind", rollout.workload.kind}, {"name", rollout.workload.name}, {"digest", rollout.digest}};
+    if (rollout.requested_at) {
+      item["requestedAt"] = to_rfc3339(*rollout.requested_at);
+    }
+    if (rollout.restarted_at) {
+      item["restartedAt"] = to_rfc3339(*rollout.restarted_at);
+    }
+    if (!rollout.reason.empty()) {
+      item["reason"] = rollout.reason;
+    }
+    list.push_back(std::move(item));
   }
   return list;
 }
@@ -319,7 +381,7 @@ Result<SesSmtpCredential> decode_credential(const json& object) {
     return fail(ErrorCode::kInvalidInput, wrong);
   }
   // A status that somebody damaged is made again: whatever cannot be read counts as absent.
-  credential.status = decode_status(root.child("status"), wrong);
+  credential.status = decode_status(root.child("status"));
   return credential;
 }
 
@@ -365,6 +427,9 @@ json encode_status(const Status& status) {
   if (status.previous) {
     result["previous"] = {{"accessKeyId", status.previous->access_key_id},
                           {"expiresAt", to_rfc3339(status.previous->expires_at)}};
+  }
+  if (!status.rollouts.empty()) {
+    result["rollouts"] = encode_rollouts(status.rollouts);
   }
   if (!status.binding_name.empty()) {
     result["binding"] = {{"name", status.binding_name}};

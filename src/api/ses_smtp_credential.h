@@ -68,6 +68,21 @@ struct TargetSpec {
   DeletionPolicy deletion_policy = DeletionPolicy::kDelete;
 };
 
+// What is done with a login that proves the pair at the SMTP server.
+enum class VerifyMode : std::uint8_t {
+  kDisabled,
+  kReport,   // the target is written at once, the condition Verified tells
+  kEnforce,  // the target is written when the server has accepted the pair
+};
+
+// Of the group apps, in the credential's namespace.
+struct Workload {
+  std::string kind;  // Deployment, StatefulSet or DaemonSet
+  std::string name;
+
+  friend auto operator<=>(const Workload&, const Workload&) = default;
+};
+
 struct Spec {
   SourceSpec source;
   std::optional<std::string> region;
@@ -75,6 +90,8 @@ struct Spec {
   ses::EndpointOverrides endpoint;
   TargetSpec target;
   std::optional<std::chrono::milliseconds> keep_previous_for;
+  VerifyMode verify_mode = VerifyMode::kDisabled;
+  std::vector<Workload> rollout_restart_targets;
   bool suspend = false;
 };
 
@@ -94,6 +111,20 @@ struct PreviousKey {
   friend bool operator==(const PreviousKey&, const PreviousKey&) = default;
 };
 
+// Rollout::reason of a restart that waits for its time.
+inline constexpr const char* kRestartPending = "RestartPending";
+
+// How far a workload is behind the target's data. A restart is due from requested_at until reason is empty.
+struct Rollout {
+  Workload workload;
+  std::string digest;                         // of the data that its pods have seen (data_digest)
+  std::optional<WallTime> requested_at = {};  // when other data was written, until it was restarted
+  std::optional<WallTime> restarted_at = {};  // last, by us
+  std::string reason = {};                    // why it is not restarted yet; empty: nothing is due
+
+  friend bool operator==(const Rollout&, const Rollout&) = default;
+};
+
 struct Status {
   std::int64_t observed_generation = -1;
   Conditions conditions;
@@ -109,6 +140,7 @@ struct Status {
   bool target_merged = false;  // it is another's Secret, into which we merge
   int render_version = 0;
   std::optional<PreviousKey> previous = {};
+  std::vector<Rollout> rollouts = {};          // of each workload of the spec, in its order
   std::string binding_name = {};               // the target's, where Service Binding looks for it
   std::string last_handled_reconcile_at = {};  // the annotation that asks for a look, as last seen
 

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <cstddef>
 #include <map>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/text.h"
 #include "ses/region.h"
@@ -103,6 +105,27 @@ std::optional<std::string> wrong_with(const TargetSpec& target) {
   return std::nullopt;
 }
 
+std::optional<std::string> wrong_with(const std::vector<Workload>& workloads) {
+  constexpr std::size_t kMaxWorkloads = 16;
+  if (workloads.size() > kMaxWorkloads) {
+    return "spec.rolloutRestartTargets names more than 16 workloads";
+  }
+  for (auto workload = workloads.begin(); workload != workloads.end(); ++workload) {
+    if (workload->kind != "Deployment" && workload->kind != "StatefulSet" && workload->kind != "DaemonSet") {
+      return "spec.rolloutRestartTargets names a kind that has no rollouts; use Deployment, StatefulSet or "
+             "DaemonSet";
+    }
+    if (!is_dns_name(workload->name, 253, true)) {
+      return "spec.rolloutRestartTargets names a " + workload->kind + " by what is no name of one";
+    }
+    if (std::find(workloads.begin(), workload, *workload) != workload) {
+      return "spec.rolloutRestartTargets names " + workload->kind + ' ' + in_quotes(workload->name) +
+             " twice";
+    }
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 std::optional<Problem> check_spec(const Spec& spec) {
@@ -122,6 +145,9 @@ std::optional<Problem> check_spec(const Spec& spec) {
   }
   if (!wrong && spec.keep_previous_for) {
     wrong = wrong_with_previous(spec);
+  }
+  if (!wrong) {
+    wrong = wrong_with(spec.rollout_restart_targets);
   }
   return wrong ? std::optional(Problem{Reason::kInvalidSpec, *wrong}) : std::nullopt;
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstddef>
 #include <iterator>
 #include <set>
 #include <string_view>
@@ -9,6 +10,7 @@
 
 #include "api/names.h"
 #include "api/template.h"
+#include "base/hmac.h"
 #include "base/text.h"
 #include "ses/region.h"
 #include "ses/smtp_password.h"
@@ -278,6 +280,17 @@ bool stands_somewhere(const kube::Secret& live, const SecretBytes& password) {
   });
 }
 
+std::string hex(std::string_view bytes) {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  std::string text;
+  for (const char byte : bytes) {
+    const auto value = static_cast<unsigned char>(byte);
+    text += kDigits[value >> 4U];
+    text += kDigits[value & 0xFU];
+  }
+  return text;
+}
+
 }  // namespace
 
 Result<kube::Secret, Problem> render_target(const SesSmtpCredential& credential,
@@ -299,6 +312,22 @@ Result<kube::Secret, Problem> render_target(const SesSmtpCredential& credential,
   }
   secret.data = std::move(*data);
   return secret;
+}
+
+std::string data_digest(const kube::SecretData& data, const std::string& credential_uid) {
+  std::size_t size = 0;
+  for (const auto& [key, value] : data) {
+    size += key.size() + value.size() + 2 * (sizeof "18446744073709551615:");
+  }
+  std::string text;
+  text.reserve(size);                      // grows never: no copies
+  for (const auto& [key, value] : data) {  // with their lengths: no two maps give one text
+    text.append(std::to_string(key.size())).append(":").append(key);
+    text.append(std::to_string(value.size())).append(":").append(value.expose());
+  }
+  const auto mac = hmac_sha256(SecretBytes(credential_uid), text);
+  wipe(text.data(), text.size());
+  return mac ? hex(mac->expose().substr(0, 8)) : std::string();
 }
 
 Drift drift(const kube::Secret& live, const kube::Secret& intent) {

@@ -47,6 +47,11 @@ struct Ingredients {
 [[nodiscard]] Result<kube::Secret, Problem> render_target(const SesSmtpCredential& credential,
                                                           const Ingredients& ingredients);
 
+// Of the data of a target, for a workload that is to be restarted when the data changed: the first 16
+// hexadecimal digits of an HMAC-SHA256 under the credential's uid. Equal data gives an equal digest; nobody
+// can tell a password from it, nor that two credentials have the same one. Empty only when OpenSSL fails.
+[[nodiscard]] std::string data_digest(const kube::SecretData& data, const std::string& credential_uid);
+
 // How the live Secret differs from the intent: what is missing or different, and what we once applied and do
 // not want any more. The latter is by kube::AppliedFields, so nothing needs to be remembered, and a name that
 // another manager holds as well is reported no more after the next apply, though it stays. Keys and metadata

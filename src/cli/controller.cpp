@@ -9,35 +9,22 @@
 #include <exception>
 #include <memory>
 #include <random>
+#include <set>
 #include <stop_token>
 #include <thread>
 
 #include "base/clock.h"
-#include "base/text.h"
+#include "cli/cluster_access.h"
 #include "kube/client.h"
 #include "kube/config.h"
 #include "kube/cpprest_transport.h"
 #include "operator/controller.h"
 #include "server/http_server.h"
 #include "ses/smtp_password.h"
+#include "smtp/curl_login_probe.h"
 
 namespace sessmtp::cli {
 namespace {
-
-// As controller-runtime: a kubeconfig that is named wins, then the pod's own account, then ~/.kube/config.
-Result<kube::ClusterConfig> find_cluster(const ControllerCommand& command) {
-  if (command.kubeconfig.empty() && command.context.empty()) {
-    auto in_cluster = kube::load_in_cluster_config();
-    if (in_cluster || in_cluster.error().code != ErrorCode::kNotFound) {
-      return in_cluster;
-    }
-  }
-  auto loaded = kube::load_kubeconfig({.paths = command.kubeconfig, .context = command.context});
-  if (!loaded && loaded.error().code == ErrorCode::kNotFound) {
-    loaded.error().message += "; name one with --kubeconfig or KUBECONFIG, or run in a pod";
-  }
-  return loaded;
-}
 
 std::string host_name() {
   char name[256] = "";
@@ -107,6 +94,16 @@ kube::ElectionOptions election_options(const ControllerCommand& command, const k
           .retry_period = std::chrono::milliseconds(command.retry_period_ms)};
 }
 
+smtp::EndpointPolicy endpoint_policy(const ControllerCommand& command) {
+  std::set<smtp::EndpointPolicy::HostAndPort> listed;
+  for (const std::string& text : command.verify_allowed_endpoints) {
+    if (const auto endpoint = smtp::parse_host_and_port(text)) {  // checked when the flag was read
+      listed.insert(*endpoint);
+    }
+  }
+  return smtp::EndpointPolicy(std::move(listed));
+}
+
 // Serves metrics and health while the controller runs.
 ExitCode serve_and_run(operator_::Controller& controller, const ControllerCommand& command,
                        const sigset_t& stop_signals) {
@@ -158,7 +155,8 @@ ExitCode run_controller_command(const ControllerCommand& command) {
   if (const auto threads = kube::initialize_http_threads(); !threads) {
     return log::error("HTTP threads not started", {{"error", threads.error().message}}), kFailed;
   }
-  const auto cluster = find_cluster(command);
+  const auto cluster =
+      find_cluster({.kubeconfig = command.kubeconfig, .context = command.context}, LookFor::kPodFirst);
   if (!cluster) {
     return refuse("no usable cluster configuration", cluster.error());
   }
@@ -196,8 +194,9 @@ ExitCode run_controller_command(const ControllerCommand& command) {
       {.deadline = request_timeout(election), .host = cluster->server, .metrics = &metrics, .on_answer = [&] {
          answers.to_election.note(clock.steady());
        }});
+  smtp::CurlLoginProbe probe({.policy = endpoint_policy(command), .ca_file = command.smtp_ca_file});
   operator_::Controller controller(
-      client, election_client, answers, clock, metrics,
+      client, election_client, probe, answers, clock, metrics,
       {.watch_namespaces = command.watch_namespaces,
        .workers = command.workers,
        .instance = host_name(),

@@ -21,6 +21,8 @@ struct ControllerCommand {
   int workers = 8;
   std::int64_t watch_timeout_ms = 300'000;
   std::int64_t resync_period_ms = 36'000'000;
+  std::string smtp_ca_file;                           // besides the system's roots
+  std::vector<std::string> verify_allowed_endpoints;  // "host:port", besides those of Amazon SES
   bool leader_elect = true;
   std::string election_namespace;  // empty: that of the pod or the context
   std::string election_id = "ses-smtp-operator";

@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "cli/controller.h"
 #include "server/bind_address.h"
+#include "smtp/endpoint_policy.h"
 
 namespace sessmtp::cli {
 namespace {
@@ -113,6 +114,20 @@ CLI::App* add_controller(CLI::App& app, ControllerCommand& command) {
   add_duration(*sub, "--resync-period", command.resync_period_ms,
                "how often every credential is looked at again, changed or not", "SES_SMTP_RESYNC_PERIOD",
                "10h");
+  sub->add_option(
+         "--smtp-ca-file", command.smtp_ca_file,
+         "PEM file of certificate authorities to trust at logins (spec.verify), besides the system's")
+      ->envname("SES_SMTP_SMTP_CA_FILE");
+  sub->add_option("--verify-allowed-endpoints", command.verify_allowed_endpoints,
+                  "where spec.verify may log in besides Amazon SES, as host:port, separated by commas")
+      ->delimiter(',')
+      ->check(CLI::Validator(
+          [](const std::string& text) {
+            const auto parsed = smtp::parse_host_and_port(text);
+            return parsed ? std::string() : parsed.error().message;
+          },
+          "HOST:PORT"))
+      ->envname("SES_SMTP_VERIFY_ALLOWED_ENDPOINTS");
   add_election(*sub, command);
   add_servers(*sub, command);
   static const std::map<std::string, log::Level> levels = {{"debug", log::Level::kDebug},

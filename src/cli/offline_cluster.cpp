@@ -14,8 +14,7 @@
 #include "kube/client.h"
 #include "kube/secret.h"
 #include "operator/cache.h"
-#include "operator/needs.h"
-#include "operator/plan.h"
+#include "operator/look.h"
 
 namespace sessmtp::cli {
 namespace {
@@ -27,7 +26,6 @@ using operator_::Observation;
 
 // One credential's Secret can be another's source, and so on; each pass takes it one credential further.
 constexpr int kMaxPasses = 64;
-constexpr int kMaxRounds = 4;  // as the controller
 
 // No uid and no resourceVersion begins like that.
 constexpr std::string_view kMadeUp = "\x1fmade-up/";
@@ -279,6 +277,9 @@ Result<void> OfflineCluster::add_credential(json object) {
   if (!credential) {
     return std::unexpected(credential.error());
   }
+  // What comes of a login or a restart, only a cluster can tell.
+  credential->spec.verify_mode = api::VerifyMode::kDisabled;
+  credential->spec.rollout_restart_targets.clear();
   const NamespacedName name = credential->meta.key();
   if (std::ranges::any_of(credentials_,
                           [&](const Held& held) { return held.credential.meta.key() == name; })) {
@@ -388,45 +389,56 @@ Result<bool> OfflineCluster::look_at_all() {
   return changed;
 }
 
-// What Reconciler::reconcile does. The first time both Secrets are read, whatever a status from elsewhere
-// says of them.
+// These objects, as one look at one credential may touch them. Nobody logs in, and nothing is restarted.
+class OfflineCluster::Access final : public operator_::WorldAccess {
+ public:
+  Access(OfflineCluster& cluster, std::string where) : cluster_(cluster), namespace_(std::move(where)) {}
+
+  operator_::LiveRead read_secret(const std::string& name) override {
+    return cluster_.read({namespace_, name});
+  }
+  std::optional<operator_::WriteAnswer> write_secret(const kube::Secret& intent) override {
+    auto written = cluster_.apply(intent);
+    if (!written) {
+      failure = written.error();
+      return std::nullopt;
+    }
+    changed = true;
+    return std::move(*written);
+  }
+  operator_::Login log_in(operator_::LoginRequest /*request*/) override { return {}; }
+  operator_::RestartAnswer restart(const operator_::RestartRequest& /*request*/) override {
+    return {.result = operator_::RestartResult::kUpToDate};
+  }
+
+  bool changed = false;
+  std::optional<Error> failure;
+
+ private:
+  OfflineCluster& cluster_;
+  const std::string namespace_;
+};
+
+// The first time both Secrets are read, whatever a status from elsewhere says of them.
 Result<bool> OfflineCluster::look_at(Held& held, Observation observation) {
   SesSmtpCredential& credential = held.credential;
-  const NamespacedName target{credential.meta.namespace_, credential.spec.target.name};
   observation.now = now_;
   const auto needed = held.seen ? needs(observation) : operator_::Needs::kSourceAndTarget;
   held.seen = true;
-  if (needed != operator_::Needs::kNothing) {
-    observation.live_source = read({credential.meta.namespace_, credential.spec.source.secret_name});
+  Access access(*this, credential.meta.namespace_);
+  auto decided = operator_::look(observation, needed, access);
+  if (!decided) {
+    return std::unexpected(std::move(*access.failure));
   }
-  if (needed == operator_::Needs::kSourceAndTarget) {
-    observation.live_target = read(target);
-  }
-  operator_::Plan decided = plan(observation);
-  bool changed = false;
-  for (int round = 0; (decided.read_target || decided.write) && round < kMaxRounds; ++round) {
-    if (decided.write) {
-      auto written = apply(*decided.write);
-      if (!written) {
-        return std::unexpected(written.error());
-      }
-      observation.written = std::move(*written);
-      changed = true;
-    } else {
-      observation.written.reset();
-      observation.live_target = read(target);
-    }
-    decided = plan(observation);
-  }
-  if (decided.read_target || decided.write) {
+  if (decided->wants_more()) {
     return fail(ErrorCode::kInternal, "the target never is as it should be");
   }
-  if (decided.status && *decided.status != credential.status) {
-    credential.status = std::move(*decided.status);
-    std::ranges::move(decided.events, std::back_inserter(held.events));
-    changed = true;
+  if (decided->status && *decided->status != credential.status) {
+    credential.status = std::move(*decided->status);
+    std::ranges::move(decided->events, std::back_inserter(held.events));
+    access.changed = true;
   }
-  return changed;
+  return access.changed;
 }
 
 operator_::LiveRead OfflineCluster::read(const NamespacedName& name) const {

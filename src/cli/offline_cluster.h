@@ -57,6 +57,7 @@ class OfflineCluster {
   void recognise_targets();
   [[nodiscard]] Result<bool> look_at_all();
   [[nodiscard]] Result<bool> look_at(Held& held, operator_::Observation observation);
+  class Access;
   [[nodiscard]] operator_::LiveRead read(const kube::NamespacedName& name) const;
   [[nodiscard]] Result<operator_::WriteAnswer> apply(const kube::Secret& intent);
   [[nodiscard]] Outcome outcome_of(Held& held) const;

@@ -39,8 +39,9 @@ std::string name_of(const kube::Reflector& reflector) {
 
 }  // namespace
 
-Controller::Controller(kube::Client& client, kube::Client& election_client, const Answers& answers,
-                       const Clock& clock, prometheus::Registry& metrics, ControllerOptions options)
+Controller::Controller(kube::Client& client, kube::Client& election_client, smtp::LoginProbe& probe,
+                       const Answers& answers, const Clock& clock, prometheus::Registry& metrics,
+                       ControllerOptions options)
     : answers_(answers),
       clock_(clock),
       registry_(metrics),
@@ -58,7 +59,14 @@ Controller::Controller(kube::Client& client, kube::Client& election_client, cons
       reconcile_metrics_(metrics, options_.workers),
       rotation_metrics_(metrics),
       credential_metrics_([this] { return cache_.credentials(); }),
-      reconciler_(client, cache_, events_, rotation_metrics_, clock),
+      logins_(probe, clock, metrics,
+              [this](const kube::NamespacedName& key) {
+                if (at_work_) {
+                  queue_.add(key);
+                }
+              }),
+      restarter_(client, clock, metrics),
+      reconciler_(client, cache_, logins_, restarter_, events_, rotation_metrics_, clock),
       workers_(queue_, reconciler_, reconcile_metrics_, clock, options_.workers),
       crd_(client, [this] {
         return std::ranges::any_of(
@@ -112,6 +120,7 @@ void Controller::run(std::stop_token stop) {
       cache_.wake_all();
       workers_.run(leading, drain_limit_of(options_));
       at_work_ = false;
+      logins_.forget_all();  // whoever leads next logs in for itself
     };
     if (elector_) {
       elector_->run(stop, lead);

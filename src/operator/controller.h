@@ -22,10 +22,12 @@
 #include "operator/crd_check.h"
 #include "operator/credential_metrics.h"
 #include "operator/health.h"
+#include "operator/login_checks.h"
 #include "operator/metrics.h"
 #include "operator/process_metrics.h"
 #include "operator/readers.h"
 #include "operator/reconciler.h"
+#include "operator/restarter.h"
 #include "operator/workers.h"
 
 namespace sessmtp::operator_ {
@@ -51,8 +53,9 @@ struct Answers {
 class Controller {
  public:
   // `election_client` is of its own: nothing else may delay a renewal. The others outlive the controller.
-  Controller(kube::Client& client, kube::Client& election_client, const Answers& answers, const Clock& clock,
-             prometheus::Registry& metrics, ControllerOptions options);
+  Controller(kube::Client& client, kube::Client& election_client, smtp::LoginProbe& probe,
+             const Answers& answers, const Clock& clock, prometheus::Registry& metrics,
+             ControllerOptions options);
 
   // Runs until `stop`, then lets the workers finish what they have in hand and gives up the lease. Nothing
   // the API server does or does not do ends it earlier.
@@ -82,6 +85,8 @@ class Controller {
   RotationMetrics rotation_metrics_;
   CredentialMetrics credential_metrics_;
   ProcessMetrics process_metrics_;
+  LoginChecks logins_;
+  Restarter restarter_;
   Reconciler reconciler_;
   Workers workers_;
   CrdCheck crd_;

@@ -1,5 +1,7 @@
 #include "operator/needs.h"
 
+#include <algorithm>
+
 #include "api/names.h"
 #include "api/reason.h"
 #include "api/spec_check.h"
@@ -55,6 +57,17 @@ Problem conflict(const Observation& o, const std::optional<SecretRecord>& record
   return {Reason::kTargetConflict, message};
 }
 
+bool login_due(const Observation& o) {
+  const api::Condition* verified = find_condition(o.credential.status.conditions, "Verified");
+  return o.credential.spec.verify_mode != api::VerifyMode::kDisabled &&
+         (o.login_news || verified == nullptr || verified->status != "True");
+}
+
+bool restart_due(const Status& status) {
+  return std::ranges::any_of(status.rollouts,
+                             [](const api::Rollout& rollout) { return !rollout.reason.empty(); });
+}
+
 // Nothing has changed since status was written, so nothing needs to be read.
 bool settled(const Observation& o) {
   const Status& status = o.credential.status;
@@ -72,7 +85,7 @@ bool settled(const Observation& o) {
   }
   if (ready->status == "True") {
     const bool previous_is_over = status.previous && status.previous->expires_at <= o.now;
-    return target_is_as_written(o) && !previous_is_over;
+    return target_is_as_written(o) && !previous_is_over && !login_due(o) && !restart_due(status);
   }
   return rendered_so && reason && depends_on_source_only(*reason);
 }

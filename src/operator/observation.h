@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <variant>
@@ -12,6 +13,8 @@
 #include "kube/api_error.h"
 #include "kube/object.h"
 #include "kube/secret.h"
+#include "operator/login.h"
+#include "operator/restart.h"
 
 namespace sessmtp::operator_ {
 
@@ -85,6 +88,9 @@ struct Observation {
   LiveRead live_source;
   LiveRead live_target;
   std::optional<WriteAnswer> written;
+  bool login_news = false;                          // a login has ended, and nobody has said so yet
+  std::optional<Login> login;                       // the answer to what the last plan asked
+  std::map<api::Workload, RestartAnswer> restarts;  // the same
   unsigned failed_looks = 0;  // in a row, before this one, because the API server did not do its part
 };
 

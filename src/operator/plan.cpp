@@ -13,8 +13,10 @@
 #include "base/text.h"
 #include "operator/ownership.h"
 #include "operator/rotation.h"
+#include "operator/verification.h"
 #include "operator/write_failure.h"
 #include "ses/region.h"
+#include "ses/smtp_password.h"
 
 namespace sessmtp::operator_ {
 namespace {
@@ -30,6 +32,9 @@ using kube::EventType;
 
 // Failed looks in a row that nobody needs to read of in status: with the queue's backoff, about a second.
 constexpr unsigned kHiccups = 8;
+
+// A workload that could not be restarted is tried again then.
+constexpr std::chrono::seconds kRestartRetry{60};
 
 // A resourceVersion that no object has: server-side apply with it can only create.
 constexpr const char* kNeverAVersion = "1";
@@ -210,6 +215,12 @@ class Planner {
         return fail(*problem);
       }
     }
+    if (auto plan = verify(ingredients, {.source = *source_version_,
+                                         .endpoint = ingredients.endpoint,
+                                         .masked_id = current.masked_id,
+                                         .target_holds_it = live != nullptr && difference.keys.empty()})) {
+      return std::move(*plan);
+    }
     if ((live == nullptr || difference.any()) && !o_.written) {
       return write(std::move(*intent), record, ownership);
     }
@@ -220,7 +231,146 @@ class Planner {
       }
       target = std::get<SecretVersion>(*o_.written);
     }
-    return succeed(current.masked_id, ingredients, standing, ownership, difference, std::move(target));
+    auto rollouts = roll(ingredients);
+    if (!rollouts) {
+      return std::move(rollouts.error());
+    }
+    return succeed(current.masked_id, ingredients, standing, ownership, difference, std::move(target),
+                   std::move(*rollouts));
+  }
+
+  // By spec.verify.mode. A plan when a login is to be asked for, or the target must not be written.
+  std::optional<Plan> verify(const api::Ingredients& ingredients, const LoginSubject& subject) {
+    const api::VerifyMode mode = credential_.spec.verify_mode;
+    if (mode == api::VerifyMode::kDisabled) {
+      return std::nullopt;
+    }
+    const bool anew = is_look_requested(credential_);
+    if (is_proved(o_, subject) && !anew && !o_.login_news) {
+      verified_ = *find_condition(status_.conditions, "Verified");
+      return std::nullopt;
+    }
+    if (!o_.login) {
+      auto password = ses::smtp_password_v4(ingredients.key.secret_access_key, ingredients.region);
+      if (!password) {
+        return fail({Reason::kApiError, password.error().message}, Retry::kSlowly);
+      }
+      Plan result;
+      result.login = {.endpoint = subject.endpoint,
+                      .username = ingredients.key.access_key_id.clone(),
+                      .password = std::move(*password),
+                      .failing_since = failing_since(o_, subject),
+                      .anew = anew};
+      return result;
+    }
+    verified_ = verified_condition(o_, subject, *o_.login);
+    look_again_at(o_.login->ask_again);
+    const api::Condition* before = find_condition(status_.conditions, "Verified");
+    if (verified_->status == "False" && (before == nullptr || before->reason != verified_->reason)) {
+      note(EventReason::kVerifyFailed, "Verify", verified_->message);
+    }
+    if (mode != api::VerifyMode::kEnforce) {
+      return std::nullopt;
+    }
+    const auto problem = hold_back(o_, subject, *o_.login, *verified_);
+    if (!problem) {
+      return std::nullopt;
+    }
+    look_again_at(verdict_due(o_, *verified_));
+    return fail(*problem);
+  }
+
+  // How far each workload follows the target, which now holds what these ingredients give; or a plan that
+  // wants restarts.
+  [[nodiscard]] Result<std::vector<api::Rollout>, Plan> roll(api::Ingredients& ingredients) {
+    std::vector<api::Rollout> rollouts;
+    const std::string digest = digest_of(ingredients);
+    Plan wanted;
+    for (const api::Workload& workload : credential_.spec.rollout_restart_targets) {
+      const auto before = std::ranges::find(status_.rollouts, workload, &api::Rollout::workload);
+      if (before == status_.rollouts.end()) {  // its pods have the data of now, as far as anybody knows
+        rollouts.push_back({.workload = workload, .digest = digest});
+        continue;
+      }
+      api::Rollout rollout = *before;
+      if (digest.empty() || rollout.digest == digest) {
+        rollout.requested_at.reset();
+        rollout.reason.clear();
+      } else if (!follow(rollout, digest)) {
+        wanted.restarts.push_back({.workload = workload,
+                                   .secret = credential_.spec.target.name,
+                                   .digest = digest,
+                                   .requested_at = *rollout.requested_at});
+      }
+      rollouts.push_back(std::move(rollout));
+    }
+    if (!wanted.restarts.empty()) {
+      return std::unexpected(std::move(wanted));
+    }
+    return rollouts;
+  }
+
+  // The pair before a rotation goes by itself; nobody needs a restart for that.
+  [[nodiscard]] std::string digest_of(api::Ingredients& ingredients) const {
+    if (credential_.spec.rollout_restart_targets.empty()) {
+      return {};
+    }
+    auto previous = std::exchange(ingredients.previous, std::nullopt);
+    const auto rendered = render_target(credential_, ingredients);
+    ingredients.previous = std::move(previous);
+    return rendered ? api::data_digest(rendered->data, credential_.meta.uid) : std::string();
+  }
+
+  // False: it is to be restarted now, and nobody has tried yet.
+  bool follow(api::Rollout& rollout, const std::string& digest) {
+    if (!rollout.requested_at) {
+      rollout.requested_at = std::chrono::floor<std::chrono::seconds>(o_.now);
+    }
+    if (const auto due = *rollout.requested_at + kRestartDebounce; o_.now < due) {
+      rollout.reason = api::kRestartPending;
+      look_again_at(std::chrono::ceil<std::chrono::milliseconds>(due - o_.now));
+      return true;
+    }
+    const auto tried = o_.restarts.find(rollout.workload);
+    if (tried == o_.restarts.end()) {
+      return false;
+    }
+    const RestartAnswer& answer = tried->second;
+    const std::string workload = rollout.workload.kind + ' ' + in_quotes(rollout.workload.name);
+    switch (answer.result) {
+      case RestartResult::kRestarted:
+        note(EventReason::kRestartTriggered, "Restart",
+             workload + " was restarted, since Secret " + in_quotes(credential_.spec.target.name) +
+                 " has changed");
+        [[fallthrough]];
+      case RestartResult::kUpToDate:
+        rollout.digest = digest;
+        rollout.requested_at.reset();
+        rollout.reason.clear();
+        if (answer.restarted_at != WallTime{}) {
+          rollout.restarted_at = answer.restarted_at;
+        }
+        break;
+      case RestartResult::kTooSoon:
+        rollout.reason = api::kRestartPending;
+        look_again_at(answer.wait);
+        break;
+      case RestartResult::kFailed:
+        if (rollout.reason != answer.reason) {
+          note(EventReason::kRestartFailed, "Restart", workload + ": " + answer.message);
+        }
+        rollout.reason = answer.reason;
+        look_again_at(kRestartRetry);
+        break;
+    }
+    return true;
+  }
+
+  // The soonest counts.
+  void look_again_at(std::optional<std::chrono::milliseconds> delay) {
+    if (delay) {
+      look_again_ = look_again_ ? std::min(*look_again_, *delay) : *delay;
+    }
   }
 
   // The data would be the same with this key, whatever is kept of the pair before.
@@ -278,7 +428,8 @@ class Planner {
   }
 
   Plan succeed(const std::string& masked, const api::Ingredients& made_of, const Standing& standing,
-               Ownership ownership, const api::Drift& difference, SecretVersion target) {
+               Ownership ownership, const api::Drift& difference, SecretVersion target,
+               std::vector<api::Rollout> rollouts) {
     Status next = status_;
     next.access_key_id = masked;
     next.region = made_of.region;
@@ -293,6 +444,7 @@ class Planner {
     next.target_name = credential_.spec.target.name;
     next.target_merged = ownership == Ownership::kShared;
     next.render_version = api::kRenderVersion;
+    next.rollouts = std::move(rollouts);
     next.previous.reset();
     if (made_of.previous) {
       next.previous = {.access_key_id = ses::mask_access_key_id(made_of.previous->username.expose()),
@@ -428,16 +580,36 @@ class Planner {
     next.observed_generation = credential_.meta.generation;
     next.conditions =
         conditions_for(reason, message, credential_.meta.generation, o_.now, status_.conditions);
+    if (auto verified = verified_to_say()) {
+      set_condition(next.conditions, std::move(*verified), o_.now, status_.conditions);
+    }
     if (const auto requested = credential_.meta.annotation(api::kReconcileRequestedAtAnnotation);
         !requested.empty()) {
       next.last_handled_reconcile_at = requested;
     }
+    look_again_at(time_left_of(next.previous));
     Plan result;
-    result.look_again = time_left_of(next.previous);
+    result.look_again = look_again_;
     result.status = std::move(next);
     result.events = std::move(events_);
     result.retry = retry;
     return result;
+  }
+
+  // What status says of a login stands as long as it is about the same source and spec.
+  [[nodiscard]] std::optional<api::Condition> verified_to_say() const {
+    if (credential_.spec.verify_mode == api::VerifyMode::kDisabled) {
+      return std::nullopt;
+    }
+    if (verified_) {
+      api::Condition condition = *verified_;
+      condition.observed_generation = credential_.meta.generation;
+      return condition;
+    }
+    const api::Condition* before = find_condition(status_.conditions, "Verified");
+    const bool same =
+        spec_is_observed(credential_) && (!source_version_ || source_version_ == status_.source);
+    return before != nullptr && same ? std::optional(*before) : std::nullopt;
   }
 
   void note(EventReason reason, std::string action, std::string text) {
@@ -452,6 +624,8 @@ class Planner {
   const SesSmtpCredential& credential_;
   const Status& status_;
   std::optional<SecretVersion> source_version_;
+  std::optional<api::Condition> verified_;  // found out in this look
+  std::optional<std::chrono::milliseconds> look_again_;
   std::vector<Event> events_;
 };
 

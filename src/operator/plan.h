@@ -3,9 +3,9 @@
 //   needs(observation)  which Secrets must be read before anything can be said
 //   plan(observation)   what to write, what to say in status and events, when to look again
 //
-// The caller reads what needs() names, then asks plan() until it wants nothing more: a plan that wants
-// the target read or written is asked again with the answer in the observation. Rules behind every row:
-// the last good target survives every failure; being wrong is worse than being late.
+// look() reads what needs() names, then asks plan() until it wants nothing more: a plan that wants the target
+// read or written, a login or a restart is asked again with the answer in the observation. Rules behind every
+// row: the last good target survives every failure; being wrong is worse than being late.
 #pragma once
 
 #include <chrono>
@@ -28,13 +28,18 @@ enum class Retry : std::uint8_t {
 };
 
 struct Plan {
-  bool read_target = false;           // read it live and ask again
-  std::optional<kube::Secret> write;  // apply it and ask again; see below
-  std::optional<api::Status> status;  // empty: leave it as it is
-  std::vector<kube::Event> events;    // after the status is written
+  bool read_target = false;                   // read it live and ask again
+  std::optional<kube::Secret> write;          // apply it and ask again; see below
+  std::optional<LoginRequest> login = {};     // find out and ask again
+  std::vector<RestartRequest> restarts = {};  // try each and ask again
+  std::optional<api::Status> status;          // empty: leave it as it is
+  std::vector<kube::Event> events;            // after the status is written
   Retry retry = Retry::kNo;
-  std::chrono::milliseconds retry_after{0};             // no sooner than that: the API server asked for it
-  std::optional<std::chrono::milliseconds> look_again;  // at a pair that is to go then
+  std::chrono::milliseconds retry_after{0};  // no sooner than that: the API server asked for it
+  std::optional<std::chrono::milliseconds>
+      look_again;  // something is due then: an expiry, a login, a restart
+
+  [[nodiscard]] bool wants_more() const { return read_target || write || login || !restarts.empty(); }
 };
 
 // How a write is made safe: its metadata carries conditions that the API server checks.

@@ -13,9 +13,6 @@ using api::SesSmtpCredential;
 using api::Status;
 using std::chrono::milliseconds;
 
-// A write may find the target changed under it; each time it is read again and decided anew.
-constexpr int kMaxRounds = 4;
-
 // Touches of a Secret that change nothing reach the status at most this often.
 constexpr milliseconds kVersionTouchInterval = 10s;
 
@@ -51,43 +48,62 @@ void log_first_failure(const Observation& observation) {
 
 }  // namespace
 
+// The cluster, as one look at one credential may touch it.
+class Reconciler::Access final : public WorldAccess {
+ public:
+  Access(Reconciler& reconciler, const SesSmtpCredential& credential, std::stop_token stop)
+      : reconciler_(reconciler),
+        key_(credential.meta.key()),
+        uid_(credential.meta.uid),
+        stop_(std::move(stop)) {}
+
+  LiveRead read_secret(const std::string& name) override {
+    return reconciler_.read_secret({key_.namespace_, name}, key_, stop_);
+  }
+  // One that went, or is going, while Secrets were read owns nothing any more. With its name on a target,
+  // that would be deleted, even if `--cascade=orphan` was to leave it.
+  std::optional<WriteAnswer> write_secret(const kube::Secret& intent) override {
+    return reconciler_.cache_.is_alive(key_, uid_)
+               ? std::optional(reconciler_.write_secret(intent, key_, stop_))
+               : std::nullopt;
+  }
+  Login log_in(LoginRequest request) override { return reconciler_.logins_.ask(key_, std::move(request)); }
+  RestartAnswer restart(const RestartRequest& request) override {
+    return reconciler_.restarter_.restart(key_.namespace_, request, stop_);
+  }
+
+ private:
+  Reconciler& reconciler_;
+  const kube::NamespacedName key_;
+  const std::string uid_;
+  const std::stop_token stop_;
+};
+
 Reconciler::Outcome Reconciler::reconcile(const kube::NamespacedName& key, std::stop_token stop,
                                           unsigned failed_looks) {
   auto observation = cache_.observe(key);
   if (!observation) {
+    logins_.forget(key);
     const std::scoped_lock lock(mutex_);
     last_version_touch_.erase(key);
     return {};
   }
+  const SesSmtpCredential& credential = observation->credential;
+  if (credential.spec.verify_mode == api::VerifyMode::kDisabled || credential.spec.suspend) {
+    logins_.forget(key);
+  }
   observation->now = clock_.now();
   observation->failed_looks = failed_looks;
-  const SesSmtpCredential& credential = observation->credential;
-  const std::string& namespace_ = credential.meta.namespace_;
-
-  const Needs needed = needs(*observation);
-  if (needed != Needs::kNothing) {
-    observation->live_source = read_secret({namespace_, credential.spec.source.secret_name}, key, stop);
+  observation->login_news = logins_.has_news(key);
+  Access access(*this, credential, stop);
+  const auto looked = look(*observation, needs(*observation), access);
+  if (!looked) {
+    return {};
   }
-  if (needed == Needs::kSourceAndTarget) {
-    observation->live_target = read_secret({namespace_, credential.spec.target.name}, key, stop);
-  }
-  Plan decided = plan(*observation);
-  for (int round = 0; (decided.read_target || decided.write) && round < kMaxRounds; ++round) {
-    // One that went, or is going, while Secrets were read owns nothing any more. With its name on a target,
-    // that would be deleted, even if `--cascade=orphan` was to leave it.
-    if (decided.write && !cache_.is_alive(key, credential.meta.uid)) {
-      return {};
-    }
-    if (decided.write) {
-      observation->written = write_secret(*decided.write, key, stop);
-    } else {
-      observation->written.reset();
-      observation->live_target = read_secret({namespace_, credential.spec.target.name}, key, stop);
-    }
-    decided = plan(*observation);
-  }
-  if (decided.read_target || decided.write) {
-    log::warn("target keeps changing, trying again", {{"namespace", namespace_}, {"name", key.name}});
+  const Plan& decided = *looked;
+  if (decided.wants_more()) {
+    log::warn("target keeps changing, trying again",
+              {{"namespace", credential.meta.namespace_}, {"name", key.name}});
     return {.retry = Retry::kBackoff, .again = {}};
   }
   if (decided.retry == Retry::kBackoff && failed_looks == 0) {

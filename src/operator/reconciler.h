@@ -15,16 +15,25 @@
 #include "kube/client.h"
 #include "kube/event.h"
 #include "operator/cache.h"
+#include "operator/login_checks.h"
+#include "operator/look.h"
 #include "operator/metrics.h"
 #include "operator/plan.h"
+#include "operator/restarter.h"
 
 namespace sessmtp::operator_ {
 
 class Reconciler {
  public:
-  Reconciler(kube::Client& client, Cache& cache, kube::EventSink& events, RotationMetrics& rotations,
-             const Clock& clock)
-      : client_(client), cache_(cache), events_(events), rotations_(rotations), clock_(clock) {}
+  Reconciler(kube::Client& client, Cache& cache, LoginChecks& logins, Restarter& restarter,
+             kube::EventSink& events, RotationMetrics& rotations, const Clock& clock)
+      : client_(client),
+        cache_(cache),
+        logins_(logins),
+        restarter_(restarter),
+        events_(events),
+        rotations_(rotations),
+        clock_(clock) {}
 
   struct Outcome {
     Retry retry = Retry::kNo;
@@ -37,6 +46,7 @@ class Reconciler {
                                   unsigned failed_looks = 0);
 
  private:
+  class Access;
   [[nodiscard]] LiveRead read_secret(const kube::NamespacedName& secret, const kube::NamespacedName& reader,
                                      std::stop_token stop);
   [[nodiscard]] WriteAnswer write_secret(const kube::Secret& intent, const kube::NamespacedName& writer,
@@ -51,6 +61,8 @@ class Reconciler {
 
   kube::Client& client_;
   Cache& cache_;
+  LoginChecks& logins_;
+  Restarter& restarter_;
   kube::EventSink& events_;
   RotationMetrics& rotations_;
   const Clock& clock_;

@@ -1,19 +1,15 @@
 #include "ses/smtp_password.h"
 
-#include <openssl/crypto.h>
-#include <openssl/evp.h>
-
 #include <array>
 #include <cstddef>
 #include <string>
 #include <utility>
 
 #include "base/base64.h"
+#include "base/hmac.h"
 
 namespace sessmtp::ses {
 namespace {
-
-constexpr std::size_t kSha256Size = 32;
 
 SecretBytes join(std::string_view front, std::string_view back) {
   std::string bytes;
@@ -22,22 +18,6 @@ SecretBytes join(std::string_view front, std::string_view back) {
   SecretBytes joined(bytes);
   wipe(bytes.data(), bytes.size());
   return joined;
-}
-
-Result<SecretBytes> hmac_sha256(const SecretBytes& key, std::string_view message) {
-  std::array<char, kSha256Size> mac{};
-  std::size_t size = 0;
-  const std::string_view key_bytes =
-      key.empty() ? std::string_view("") : key.expose();  // never a null pointer
-  const bool done = EVP_Q_mac(nullptr, "HMAC", nullptr, "SHA256", nullptr, key_bytes.data(), key_bytes.size(),
-                              reinterpret_cast<const unsigned char*>(message.data()), message.size(),
-                              reinterpret_cast<unsigned char*>(mac.data()), mac.size(), &size) != nullptr;
-  SecretBytes result(std::string_view(mac.data(), mac.size()));
-  wipe(mac.data(), mac.size());
-  if (!done || size != kSha256Size) {
-    return fail(ErrorCode::kInternal, "OpenSSL cannot compute HMAC-SHA256");
-  }
-  return result;
 }
 
 SecretBytes with_version(std::uint8_t version, const SecretBytes& signature) {

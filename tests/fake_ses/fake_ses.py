@@ -105,6 +105,7 @@ class FakeSes:
     async def serve(self, client: socket.socket, implicit: bool) -> None:
         loop = asyncio.get_running_loop()
         self.connections += 1
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # lines of a reply are sent one by one
         port = client.getsockname()[1]
         self.record({"connected": {"port": port, "n": self.connections}})
         try:

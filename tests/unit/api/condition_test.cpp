@@ -80,10 +80,11 @@ TEST(Reasons, AreStalledOrReconcilingAsDocumented) {
       "SourceKeysNotFound SourceKeysAmbiguous SourceValueEmpty TemporaryCredentials AlreadyDerivedPassword "
       "SourceKeysSwapped NotAnAccessKeyId SourceValueMalformed SourceValueDoubleEncoded RegionMissing "
       "RegionInvalid EndpointUnknown TemplateInvalid InvalidSpec SourceIsTarget TargetConflict "
-      "TargetImmutable TargetTypeImmutable TargetTooLarge ");
+      "TargetImmutable TargetTypeImmutable TargetTooLarge EndpointNotAllowed VerificationFailed ");
   EXPECT_EQ(
       reconciling,
-      "SourceNotFound TargetNotFound TargetTerminating Forbidden QuotaExceeded AdmissionDenied ApiError ");
+      "SourceNotFound TargetNotFound TargetTerminating Verifying Forbidden QuotaExceeded AdmissionDenied "
+      "ApiError ");
   EXPECT_EQ(
       of_the_source,
       "SourceKeysNotFound SourceKeysAmbiguous SourceValueEmpty TemporaryCredentials AlreadyDerivedPassword "

@@ -104,6 +104,11 @@ TEST(CrdSchema, TheListHasEveryFieldOfTheStatusThatIsWritten) {
                     .target_merged = true,
                     .render_version = 1,
                     .previous = PreviousKey{},
+                    .rollouts = {{.workload = {.kind = "Deployment", .name = "web"},
+                                  .digest = "0123456789abcdef",
+                                  .requested_at = WallTime{},
+                                  .restarted_at = WallTime{},
+                                  .reason = kRestartPending}},
                     .binding_name = "mail",
                     .last_handled_reconcile_at = "now"};
   std::set<std::string> written;

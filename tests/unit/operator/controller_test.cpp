@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "fake_probe.h"
 #include "fake_server.h"
 #include "gate.h"
 #include "scraped.h"
@@ -51,7 +52,7 @@ class Process {
   Process(FakeServer& server, ControllerOptions options)
       : connection(server),
         election_connection(server),
-        controller(client_, election_client_, answers_, clock, metrics_, std::move(options)) {}
+        controller(client_, election_client_, probe_, answers_, clock, metrics_, std::move(options)) {}
 
   Process& start() {
     thread_ = std::jthread([this](std::stop_token stop) { controller.run(std::move(stop)); });
@@ -85,6 +86,7 @@ class Process {
   kube::TokenSource tokens_{config_, clock};
   kube::Client client_{connection, tokens_};
   kube::Client election_client_{election_connection, tokens_};
+  FakeProbe probe_;
 
  public:
   Controller controller;

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "api/names.h"
+#include "fake_probe.h"
 #include "fake_server.h"
 
 namespace sessmtp::operator_ {
@@ -60,7 +61,11 @@ class ReconcilerTest : public testing::Test {
   Events events;
   prometheus::Registry metrics;
   RotationMetrics rotations{metrics};
-  Reconciler reconciler{client, cache, events, rotations, world.clock};
+  FakeProbe probe;
+  LoginChecks logins{probe, world.clock, metrics,
+                     [this](const kube::NamespacedName& key) { queue.push_back(key); }};
+  Restarter restarter{client, world.clock, metrics};
+  Reconciler reconciler{client, cache, logins, restarter, events, rotations, world.clock};
 };
 
 TEST_F(ReconcilerTest, CreationCostsOneReadAndTwoWrites) {

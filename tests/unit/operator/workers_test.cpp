@@ -6,6 +6,7 @@
 #include <stdexcept>
 #include <thread>
 
+#include "fake_probe.h"
 #include "fake_server.h"
 #include "gate.h"
 #include "scraped.h"
@@ -84,7 +85,10 @@ class WorkersTest : public testing::Test {
   prometheus::Registry metrics;
   RotationMetrics rotations{metrics};
   ReconcileMetrics reconciles{metrics, 1};
-  Reconciler reconciler{client, cache, events, rotations, clock};
+  FakeProbe probe;
+  LoginChecks logins{probe, clock, metrics, [](const NamespacedName&) {}};
+  Restarter restarter{client, clock, metrics};
+  Reconciler reconciler{client, cache, logins, restarter, events, rotations, clock};
   kube::WorkQueue queue{clock, metrics, "test"};
   Workers workers{queue, reconciler, reconciles, clock, 1};
 };

@@ -13,8 +13,6 @@
 namespace sessmtp::operator_ {
 namespace {
 
-constexpr int kMaxRounds = 4;
-
 std::string secret_at(const std::string& name) {
   return api::secret_path("shop", name);
 }
@@ -201,6 +199,33 @@ void World::show(Cache& cache) const {
   }
 }
 
+class World::Access final : public WorldAccess {
+ public:
+  Access(World& world, Turn& turn) : world_(world), turn_(turn) {}
+
+  LiveRead read_secret(const std::string& name) override { return world_.read(name, turn_); }
+  std::optional<WriteAnswer> write_secret(const kube::Secret& intent) override {
+    return world_.write(intent, turn_);
+  }
+  Login log_in(LoginRequest request) override {
+    turn_.logins.push_back(request.endpoint.host + ':' + std::to_string(request.endpoint.port) + ' ' +
+                           std::string(request.username.expose()) + ' ' +
+                           std::string(request.password.expose()));
+    return world_.login;
+  }
+  RestartAnswer restart(const RestartRequest& request) override {
+    turn_.restarts.push_back(request.workload.kind + '/' + request.workload.name + ' ' + request.digest);
+    const auto answer = world_.restarts.find(request.workload);
+    return answer == world_.restarts.end()
+               ? RestartAnswer{.result = RestartResult::kRestarted, .restarted_at = world_.clock.now()}
+               : answer->second;
+  }
+
+ private:
+  World& world_;
+  Turn& turn_;
+};
+
 Turn World::reconcile(const std::string& name) {
   Cache cache({""}, clock, [](const kube::NamespacedName&, kube::Priority) {});
   show(cache);
@@ -212,26 +237,16 @@ Turn World::reconcile(const std::string& name) {
   }
   observation->now = clock.now();
   observation->failed_looks = failed_looks;
-  const api::Spec spec = observation->credential.spec;
+  observation->login_news = login_news;
   turn.needs = needs(*observation);
-  if (turn.needs != Needs::kNothing) {
-    observation->live_source = read(spec.source.secret_name, turn);
+  Access access(*this, turn);
+  auto looked = look(*observation, turn.needs, access);
+  if (!looked) {
+    return turn;
   }
-  if (turn.needs == Needs::kSourceAndTarget) {
-    observation->live_target = read(spec.target.name, turn);
-  }
-  Plan decided = plan(*observation);
-  for (int round = 0; (decided.read_target || decided.write) && round < kMaxRounds; ++round) {
-    if (decided.write) {
-      observation->written = write(*decided.write, turn);
-    } else {
-      observation->written.reset();
-      observation->live_target = read(spec.target.name, turn);
-    }
-    decided = plan(*observation);
-  }
+  const Plan& decided = *looked;
   turn.look_again = decided.look_again;
-  turn.retry = decided.read_target || decided.write ? Retry::kBackoff : decided.retry;
+  turn.retry = decided.wants_more() ? Retry::kBackoff : decided.retry;
   if (decided.status && *decided.status != observation->credential.status) {
     turn.status_changed = true;
     const api::SesSmtpCredential& credential = observation->credential;

@@ -18,7 +18,7 @@
 #include "../kube/fake_clock.h"
 #include "fake_api.h"
 #include "operator/cache.h"
-#include "operator/plan.h"
+#include "operator/look.h"
 
 namespace sessmtp::operator_ {
 
@@ -51,6 +51,8 @@ struct Turn {
   Needs needs = Needs::kNothing;
   Names reads;               // names of the Secrets read live, in order
   std::vector<json> writes;  // intents
+  Names logins;              // "host:port user password"
+  Names restarts;            // "Deployment/web 0123456789abcdef"
   bool status_changed = false;
   Names events;  // "Rotated", "Warning TargetConflict"
   Names notes;   // their texts
@@ -104,10 +106,14 @@ class World {
   std::optional<Answer> refuse_write;
   bool lose_write_answers = false;  // written, but nobody hears of it
   bool may_not_list_secrets = false;
-  unsigned failed_looks = 0;        // in a row, before the next turn
+  Login login;                                      // what is known of any login that is asked for
+  bool login_news = false;                          // before the next turn
+  std::map<api::Workload, RestartAnswer> restarts;  // of those that are not simply restarted
+  unsigned failed_looks = 0;                        // in a row, before the next turn
   std::function<void()> meanwhile;  // between observing and the first call of the next turn; once
 
  private:
+  class Access;
   [[nodiscard]] LiveRead read(const std::string& name, Turn& turn);
   [[nodiscard]] WriteAnswer write(const kube::Secret& intent, Turn& turn);
 };

@@ -1,0 +1,123 @@
+#include "operator/verification.h"
+
+#include "base/text.h"
+#include "operator/needs.h"
+
+namespace sessmtp::operator_ {
+namespace {
+
+using api::Condition;
+using api::Problem;
+using api::Reason;
+using smtp::LoginVerdict;
+
+const Condition* known(const Observation& o) {
+  return find_condition(o.credential.status.conditions, "Verified");
+}
+
+// Status speaks of the pair that this version of the source gives for this spec.
+bool is_same_pair(const Observation& o, const LoginSubject& subject) {
+  return o.credential.status.source == subject.source && spec_is_observed(o.credential);
+}
+
+std::string_view status_of(LoginVerdict verdict) {
+  switch (verdict) {
+    case LoginVerdict::kAuthenticated:
+      return "True";
+    case LoginVerdict::kTemporaryFailure:
+    case LoginVerdict::kEndpointUnreachable:
+      return "Unknown";  // says nothing about the pair, and goes by itself
+    default:
+      return "False";
+  }
+}
+
+std::string name_of(const ses::Endpoint& endpoint) {
+  return endpoint.host + ':' + std::to_string(endpoint.port);
+}
+
+// The same words at each try: status is written when something is new.
+std::string describe(const LoginSubject& subject, const Login& login) {
+  const std::string where = name_of(subject.endpoint);
+  if (*login.verdict == LoginVerdict::kAuthenticated) {
+    return where + " accepted the login of key " + subject.masked_id;
+  }
+  std::string text = where;
+  if (*login.verdict == LoginVerdict::kEndpointNotAllowed) {
+    text += " is not an endpoint that the operator may log in to, so it did not";
+  } else if (login.reply_code != 0) {
+    text += " answered " + std::to_string(login.reply_code) + " to the login of key " + subject.masked_id;
+  } else {
+    text += ": no login with key " + subject.masked_id;
+    text += login.detail.empty() ? "" : ", " + login.detail;
+  }
+  return text + ". " + std::string(smtp::explain(*login.verdict));
+}
+
+// Since when Verified is False, if it is.
+std::optional<WallTime> false_since(const Observation& o, const Condition& verified) {
+  if (verified.status != "False") {
+    return std::nullopt;
+  }
+  const Condition* before = known(o);
+  return before != nullptr && before->status == "False" ? before->last_transition_time : o.now;
+}
+
+}  // namespace
+
+bool is_proved(const Observation& o, const LoginSubject& subject) {
+  const Condition* verified = known(o);
+  return verified != nullptr && verified->status == "True" &&
+         o.credential.status.endpoint == subject.endpoint &&
+         (is_same_pair(o, subject) || subject.target_holds_it);
+}
+
+std::optional<WallTime> failing_since(const Observation& o, const LoginSubject& subject) {
+  const Condition* verified = known(o);
+  return verified != nullptr && verified->status == "False" && is_same_pair(o, subject)
+             ? std::optional(verified->last_transition_time)
+             : std::nullopt;
+}
+
+Condition verified_condition(const Observation& o, const LoginSubject& subject, const Login& login) {
+  if (login.verdict) {
+    return {.type = "Verified",
+            .status = std::string(status_of(*login.verdict)),
+            .reason = std::string(to_string(*login.verdict)),
+            .message = describe(subject, login)};
+  }
+  if (const Condition* before = known(o);
+      before != nullptr && (is_same_pair(o, subject) || is_proved(o, subject))) {
+    return *before;
+  }
+  return {.type = "Verified",
+          .status = "Unknown",
+          .reason = std::string(to_string(Reason::kVerifying)),
+          .message = "logging in at " + name_of(subject.endpoint) + " with key " + subject.masked_id};
+}
+
+std::optional<Problem> hold_back(const Observation& o, const LoginSubject& subject, const Login& login,
+                                 const Condition& verified) {
+  if (verified.status == "True") {
+    return std::nullopt;
+  }
+  const std::string target = "Secret " + in_quotes(o.credential.spec.target.name) +
+                             (subject.target_holds_it ? " holds a login that is not proved (spec.verify.mode): "
+                                                      : " stays as it is until the login is proved: ");
+  if (login.verdict == LoginVerdict::kEndpointNotAllowed) {
+    return Problem{Reason::kEndpointNotAllowed, target + verified.message};
+  }
+  const auto since = false_since(o, verified);
+  const bool failed = since && o.now - *since >= kVerificationLimit;
+  return Problem{failed ? Reason::kVerificationFailed : Reason::kVerifying, target + verified.message};
+}
+
+std::optional<std::chrono::milliseconds> verdict_due(const Observation& o, const Condition& verified) {
+  const auto since = false_since(o, verified);
+  if (!since || o.now - *since >= kVerificationLimit) {
+    return std::nullopt;
+  }
+  return std::chrono::ceil<std::chrono::milliseconds>(*since + kVerificationLimit - o.now);
+}
+
+}  // namespace sessmtp::operator_

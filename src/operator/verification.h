@@ -1,0 +1,46 @@
+// What a login says of a credential: the condition Verified, and whether its target may be written. Pure.
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+
+#include "api/condition.h"
+#include "api/problem.h"
+#include "operator/login.h"
+#include "operator/observation.h"
+
+namespace sessmtp::operator_ {
+
+// A login that the server refuses for so long is for a person to look at.
+inline constexpr std::chrono::minutes kVerificationLimit{10};
+
+// The pair of one version of the source, and where it is for.
+struct LoginSubject {
+  const api::SecretVersion& source;
+  const ses::Endpoint& endpoint;
+  const std::string& masked_id;
+  bool target_holds_it = false;  // the live target's data is what would be written
+};
+
+// Status tells that the server has accepted this very pair; nobody needs to ask.
+[[nodiscard]] bool is_proved(const Observation& observation, const LoginSubject& subject);
+
+// Since when status tells that this very pair is not accepted.
+[[nodiscard]] std::optional<WallTime> failing_since(const Observation& observation,
+                                                    const LoginSubject& subject);
+
+// Without observedGeneration and times. While a login is under way, what status says of this very pair stands.
+[[nodiscard]] api::Condition verified_condition(const Observation& observation, const LoginSubject& subject,
+                                                const Login& login);
+
+// With VerifyMode::kEnforce: why the target is not written; empty when the server has accepted the pair.
+[[nodiscard]] std::optional<api::Problem> hold_back(const Observation& observation,
+                                                    const LoginSubject& subject, const Login& login,
+                                                    const api::Condition& verified);
+
+// When that would say something else without another login.
+[[nodiscard]] std::optional<std::chrono::milliseconds> verdict_due(const Observation& observation,
+                                                                   const api::Condition& verified);
+
+}  // namespace sessmtp::operator_
