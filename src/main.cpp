@@ -13,6 +13,7 @@
 #include "base/process_hardening.h"
 #include "cli/controller.h"
 #include "cli/derive.h"
+#include "cli/doctor.h"
 #include "cli/exit_code.h"
 #include "cli/render.h"
 #include "cli/status.h"
@@ -36,6 +37,8 @@ int run(int argc, char** argv) {
   const CLI::App* render = sessmtp::cli::add_render(app, render_options);
   sessmtp::cli::StatusOptions status_options;
   const CLI::App* status = sessmtp::cli::add_status(app, status_options);
+  sessmtp::cli::DoctorOptions doctor_options;
+  const CLI::App* doctor = sessmtp::cli::add_doctor(app, doctor_options);
   if (argc == 1) {
     std::cerr << app.help();
     return sessmtp::cli::kUsage;
@@ -77,6 +80,10 @@ int run(int argc, char** argv) {
   }
   if (status->parsed()) {
     return sessmtp::cli::run_status(status_options,
+                                    sessmtp::cli::Terminal::for_process(environment_variable));
+  }
+  if (doctor->parsed()) {
+    return sessmtp::cli::run_doctor(doctor_options,
                                     sessmtp::cli::Terminal::for_process(environment_variable));
   }
   return sessmtp::cli::kUsage;
