@@ -238,7 +238,7 @@ TEST_F(LoginChecksTest, AYoungKeyIsAcceptedAsSoonAsItWorks) {
 TEST_F(LoginChecksTest, RefusalsAreTriedAgainAtGrowingIntervals) {
   probe.answer(LoginVerdict::kTemporaryFailure, 454);
   Login login = know();
-  for (const auto step : {5s, 10s, 30s, 60s, 120s, 300s, 600s, 1200s, 1200s}) {
+  for (const std::chrono::milliseconds step : {5s, 10s, 30s, 60s, 120s, 300s, 600s, 1200s, 1200s}) {
     ASSERT_THAT(login.ask_again, Optional(AllOf(Ge(step * 9 / 10), Le(step * 11 / 10))));
     const std::size_t tries = probe.count();
     clock.advance(*login.ask_again - 1ms);
