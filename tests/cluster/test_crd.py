@@ -815,7 +815,7 @@ def test_kubectl_get_wide_shows_host_and_message(world: World) -> None:
     write_status(world, FULL_STATUS)
     [row] = table(world.cluster.kubectl("get", "sesc", "-o", "wide", "-n", world.namespace).stdout)
     columns = ["NAME", "READY", "REASON", "REGION", "SECRET", "KEY", "ROTATED", "AGE", "HOST"]
-    columns += ["SUSPENDED", "MESSAGE"]
+    columns += ["VERIFIED", "SUSPENDED", "MESSAGE"]
     assert list(row) == columns
     assert row["HOST"] == "email-smtp.eu-west-1.amazonaws.com"
     assert row["MESSAGE"] == "Secret mail is in sync with Secret iam"
