@@ -134,7 +134,7 @@ def troubled(site: Site, healthy: dict[str, Any]) -> Site:
     world.wait_not_ready("SourceKeysSwapped", "bad")
     endpoint = {"host": "smtp.example.com", "port": 587}
     world.create_credential("elsewhere", source="news-iam", endpoint=endpoint, verify={"mode": "Report"})
-    world.wait_synced("elsewhere")
+    world.wait_event("VerifyFailed", "elsewhere")
     return site
 
 
