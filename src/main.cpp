@@ -14,8 +14,10 @@
 #include "cli/controller.h"
 #include "cli/derive.h"
 #include "cli/exit_code.h"
+#include "cli/plugin.h"
 #include "cli/render.h"
 #include "cli/status.h"
+#include "cli/verify.h"
 
 namespace {
 
@@ -25,6 +27,7 @@ std::optional<std::string> environment_variable(const char* name) {
 }
 
 int run(int argc, char** argv) {
+  sessmtp::cli::called_as(argv[0]);
   CLI::App app{"Amazon SES SMTP credentials from IAM access keys", "ses-smtp"};
   app.set_version_flag("--version", "ses-smtp " SESSMTP_VERSION);
   app.require_subcommand(1);
@@ -36,6 +39,9 @@ int run(int argc, char** argv) {
   const CLI::App* render = sessmtp::cli::add_render(app, render_options);
   sessmtp::cli::StatusOptions status_options;
   const CLI::App* status = sessmtp::cli::add_status(app, status_options);
+  sessmtp::cli::VerifyOptions verify_options;
+  const CLI::App* verify = sessmtp::cli::add_verify(app, verify_options);
+  sessmtp::cli::name_after_program(app);
   if (argc == 1) {
     std::cerr << app.help();
     return sessmtp::cli::kUsage;
@@ -78,6 +84,11 @@ int run(int argc, char** argv) {
   if (status->parsed()) {
     return sessmtp::cli::run_status(status_options,
                                     sessmtp::cli::Terminal::for_process(environment_variable));
+  }
+  if (verify->parsed()) {
+    const auto terminal = sessmtp::cli::Terminal::for_process(environment_variable);
+    return sessmtp::cli::run_verify(
+        verify_options, {STDIN_FILENO, terminal, sessmtp::SystemClock(), sessmtp::cli::make_curl_probe});
   }
   return sessmtp::cli::kUsage;
 }
