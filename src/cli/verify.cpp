@@ -56,7 +56,8 @@ Outcome<void> check_endpoint(const EndpointFlags& flags) {
                  "give one of them");
   }
   if (flags.endpoint.port == 0) {
-    return usage("--port is no number from 1 to 65535", "", "the ports of SES are 587, 2587, 465, 2465 and 25");
+    return usage("--port is no number from 1 to 65535", "",
+                 "the ports of SES are 587, 2587, 465, 2465 and 25");
   }
   return {};
 }
@@ -115,7 +116,8 @@ SecretBytes without_final_newline(const SecretBytes& bytes) {
 
 Outcome<SecretBytes> read_password(const VerifyOptions& options, const VerifyIo& io) {
   const auto cannot_read = [](const Error& error) {
-    return failed({.what = "the password cannot be read", .why = error.message, .fix = kHowToGiveThePassword});
+    return failed(
+        {.what = "the password cannot be read", .why = error.message, .fix = kHowToGiveThePassword});
   };
   if (!options.password_file.empty() && options.password_file != "-") {
     Result<std::string> content = read_file(options.password_file, kMaxSecretInput);
@@ -186,8 +188,9 @@ Outcome<LoginPair> pair_by_hand(const VerifyOptions& options, const VerifyIo& io
   return LoginPair{.username = SecretBytes(username),
                    .password = std::move(*password),
                    .endpoint = *endpoint,
-                   .source = whose + (options.password_file.empty() ? " and the password that was given"
-                                                                    : " and --password-file")};
+                   .source = whose + (!options.password_file.empty() ? " and --password-file"
+                                      : is_terminal(io.in)           ? " and the prompt"
+                                                                     : " and standard input")};
 }
 
 // --- the login ---
@@ -227,11 +230,10 @@ Outcome<ExitCode> verify(const VerifyOptions& options, const VerifyIo& io) {
   if (!options.json) {
     io.terminal.out << verify_heading(*pair, paint) << std::flush;
   }
-  const auto probe = io.make_probe({.policy = smtp::EndpointPolicy::everything(),
-                                    .ca_file = options.ca_file,
-                                    .limits = {.connect = options.timeout,
-                                               .reply = options.timeout,
-                                               .total = 3 * options.timeout}});
+  const auto probe = io.make_probe(
+      {.policy = smtp::EndpointPolicy::everything(),
+       .ca_file = options.ca_file,
+       .limits = {.connect = options.timeout, .reply = options.timeout, .total = 3 * options.timeout}});
   const auto report = probe->log_in(pair->endpoint, pair->username, pair->password, {});
   if (!report) {  // nobody can ask it to stop
     return failed({.what = "the login was broken off", .why = "", .fix = "run it again"});
@@ -242,10 +244,11 @@ Outcome<ExitCode> verify(const VerifyOptions& options, const VerifyIo& io) {
   const WallTime now = io.clock.now();
   const Advice advice = advise(*report, *pair, now, kubectl(options.cluster));
   io.terminal.out << (options.json ? verify_json(*pair, *report, advice, now)
-                                   : verify_page(*pair, *report, advice, now, paint, io.terminal.columns))
+                                   : verify_page(*report, advice, now, paint, io.terminal.columns))
                   << std::flush;
   if (!io.terminal.out) {
-    return failed({.what = "the result could not be written to standard output", .why = "", .fix = "look there"});
+    return failed(
+        {.what = "the result could not be written to standard output", .why = "", .fix = "look there"});
   }
   return report->verdict == smtp::LoginVerdict::kAuthenticated ? kOk : kFailed;
 }
@@ -276,8 +279,7 @@ void add_server_flags(CLI::App& command, VerifyOptions& options) {
       ->type_name("FILE");
   command
       .add_option_function<std::string>(
-          "--timeout",
-          [&options](const std::string& text) { options.timeout = *parse_duration(text); },
+          "--timeout", [&options](const std::string& text) { options.timeout = *parse_duration(text); },
           "How long to wait for a connection and for each answer; three times that for all")
       ->type_name("DURATION")
       ->check([](const std::string& text) {
@@ -311,7 +313,8 @@ CLI::App* add_verify(CLI::App& app, VerifyOptions& options) {
       "  ses-smtp verify --from-secret shop/shop-mail\n"
       "  ses-smtp verify --from-credential shop-mail -n shop --region eu-central-1\n"
       "  ses-smtp verify --from-secret shop-mail -o json | jq -r .verdict");
-  command->add_option("--username", options.username, "SMTP user name, the id of the access key [SMTP_USERNAME]")
+  command
+      ->add_option("--username", options.username, "SMTP user name, the id of the access key [SMTP_USERNAME]")
       ->type_name("ID");
   command->add_option("--password-file", options.password_file, "File that holds the SMTP password")
       ->type_name("FILE");

@@ -1,7 +1,7 @@
 // `ses-smtp verify`: one login at an SMTP server, no mail, and what its outcome means.
 //
-// The password comes from a file, a pipe, a prompt or the cluster, never from an argument. No output holds it,
-// nor the whole user name. Not thread-safe: it may prompt on the terminal.
+// The password comes from a file, a pipe, a prompt or the cluster, never from an argument. No output holds
+// it, nor the whole user name. Not thread-safe: it may prompt on the terminal.
 #pragma once
 
 #include <chrono>

@@ -29,7 +29,8 @@ bool is_of_base64(std::string_view text) {
 
 // On any port: a tunnel or a VPC endpoint may have another.
 bool is_of_ses(const ses::Endpoint& endpoint) {
-  return smtp::EndpointPolicy().allows({.host = endpoint.host, .port = ses::kDefaultPort, .tls = endpoint.tls});
+  return smtp::EndpointPolicy().allows(
+      {.host = endpoint.host, .port = ses::kDefaultPort, .tls = endpoint.tls});
 }
 
 std::string region_to_show(const LoginPair& pair) {
@@ -87,7 +88,8 @@ std::string about_shape(std::string_view password, const std::string& region) {
   if (password.contains('%')) {
     return "the password is percent-encoded, as it has to be in a URL and nowhere else: give it decoded";
   }
-  if (const auto decoded = base64_decode(password); decoded && ses::looks_like_smtp_password(decoded->expose())) {
+  if (const auto decoded = base64_decode(password);
+      decoded && ses::looks_like_smtp_password(decoded->expose())) {
     return "the password is base64-encoded once more, as in the data of a Secret's manifest: decode it";
   }
   return "the password has " + std::to_string(password.size()) + " characters, and one of SES has " +
@@ -131,29 +133,32 @@ std::string get_secret(const LoginPair& pair, const std::string& how, std::strin
 
 void add_region_cause(const LoginPair& pair, const std::string& how, std::vector<Cause>& causes) {
   const std::string region = region_to_show(pair);
-  const std::string compare =
-      program() + " derive --region " + region + " --compare-file FILE, with the password in that file, says "
-      "which region it is of; it asks for the secret access key";
+  const std::string compare = program() + " derive --region " + region +
+                              " --compare-file FILE, with the password in that file, says "
+                              "which region it is of; it asks for the secret access key";
   const std::string annotated = get_secret(pair, how, R"({.metadata.annotations.ses-smtp\.dev/region})");
   causes.push_back({.what = "the password was derived for another region than the server's" +
                             (region == "REGION" ? std::string() : ", which is " + region),
                     .check = annotated.empty() || pair.region.empty() ? compare : annotated});
 }
 
-std::vector<Cause> causes_of_refusal(const LoginPair& pair, bool is_right, WallTime now, const std::string& how) {
+std::vector<Cause> causes_of_refusal(const LoginPair& pair, bool is_right, WallTime now,
+                                     const std::string& how) {
   std::vector<Cause> causes;
   if (!is_right && pair.region.empty()) {
     add_region_cause(pair, how, causes);
   }
   causes.push_back(
       {.what = "the key is inactive or was deleted",
-       .check = "aws iam list-access-keys --user-name USER shows each key of the IAM user as Active or Inactive"});
-  causes.push_back({.what = "the user name is the id of one key and the password is of another, as when one of "
-                            "the two was changed alone",
-                    .check = is_right ? "aws sts get-caller-identity, with this id and secret access key in the "
-                                        "environment, says whether they belong together"
-                                      : program() + " derive --region " + region_to_show(pair) +
-                                            " --compare-file FILE, with the secret access key of this very id"});
+       .check =
+           "aws iam list-access-keys --user-name USER shows each key of the IAM user as Active or Inactive"});
+  causes.push_back(
+      {.what = "the user name is the id of one key and the password is of another, as when one of "
+               "the two was changed alone",
+       .check = is_right ? "aws sts get-caller-identity, with this id and secret access key in the "
+                           "environment, says whether they belong together"
+                         : program() + " derive --region " + region_to_show(pair) +
+                               " --compare-file FILE, with the secret access key of this very id"});
   if (!is_right && pair.region.empty() && pair.secret_access_key.empty()) {
     causes.push_back({.what = "the key is one of a role or a session, which SES SMTP cannot take",
                       .check = "its id must begin with AKIA, and it must come without a session token"});
@@ -170,7 +175,21 @@ std::vector<Cause> causes_of_refusal(const LoginPair& pair, bool is_right, WallT
   return causes;
 }
 
-std::vector<Cause> causes_of_silence(const LoginPair& pair) {
+// TLS at once and STARTTLS were mistaken for each other, as far as that can be told.
+std::vector<Cause> causes_of_tls(const smtp::LoginReport& report, const LoginPair& pair) {
+  if (pair.endpoint.tls == ses::Tls::kImplicit && report.detail.contains("wrong version number")) {
+    return {{.what = "TLS does not come first at this port", .check = "--tls starttls"}};
+  }
+  if (pair.endpoint.tls == ses::Tls::kStartTls && report.detail.contains("TLS come first")) {
+    return {{.what = "TLS comes first at this port", .check = "--tls implicit"}};
+  }
+  return {};
+}
+
+std::vector<Cause> causes_of_silence(const smtp::LoginReport& report, const LoginPair& pair) {
+  if (auto causes = causes_of_tls(report, pair); !causes.empty()) {
+    return causes;
+  }
   const std::string host = pair.endpoint.host;
   const std::string port = std::to_string(pair.endpoint.port);
   std::vector<Cause> causes = {
@@ -218,9 +237,8 @@ std::vector<std::string> findings_in(const LoginPair& pair) {
   if (!is_of_ses(pair.endpoint)) {
     return findings;
   }
-  for (std::string text :
-       {about_username(pair.username.expose()),
-        about_shape(pair.password.expose(), region_to_show(pair)), about_region(pair)}) {
+  for (std::string text : {about_username(pair.username.expose()),
+                           about_shape(pair.password.expose(), region_to_show(pair)), about_region(pair)}) {
     if (!text.empty()) {
       findings.push_back(std::move(text));
     }
@@ -229,7 +247,8 @@ std::vector<std::string> findings_in(const LoginPair& pair) {
 }
 
 Advice advise(const smtp::LoginReport& report, const LoginPair& pair, WallTime now, const std::string& how) {
-  Advice advice{.meaning = std::string(smtp::explain(report.verdict)), .findings = {}, .causes = {}};
+  Advice advice{
+      .meaning = std::string(smtp::explain(report.verdict)), .findings = {}, .causes = {}, .next = {}};
   if (report.verdict == LoginVerdict::kAuthenticated) {
     return advice;
   }
@@ -247,13 +266,17 @@ Advice advise(const smtp::LoginReport& report, const LoginPair& pair, WallTime n
       break;
     case LoginVerdict::kEndpointUnreachable:
       advice.meaning = "There was no SMTP server to talk to.";
-      advice.causes = causes_of_silence(pair);
+      advice.causes = causes_of_silence(report, pair);
       break;
     case LoginVerdict::kCertificateInvalid:
       explain_certificate(report, pair, advice);
       break;
     default:
       break;
+  }
+  if (smtp::is_refused(report.verdict) && pair.credential) {
+    advice.next = program() + " doctor " + pair.credential->name + " --namespace " +
+                  pair.credential->namespace_ + " looks at the credential and at what uses it.";
   }
   return advice;
 }

@@ -20,6 +20,7 @@ struct Advice {
   std::string meaning;                // in a sentence or two
   std::vector<std::string> findings;  // seen in the pair and the endpoint; empty after a login that worked
   std::vector<Cause> causes;          // when nothing was found that explains it
+  std::string next;                   // which command looks further; may be empty
 };
 
 // What a person sees at once who knows the pair; for endpoints of SES, whose pairs have a known shape.

@@ -110,8 +110,7 @@ void describe_server(const LoginReport& report, WallTime now, const Paint& paint
   }
   page.rows("offers", joined(report.capabilities));
   page.row("mechanism", report.mechanism.empty() ? "" : "AUTH " + report.mechanism);
-  page.row("reply",
-           report.reply_code == 0 ? "" : std::to_string(report.reply_code) + ' ' + report.reply);
+  page.row("reply", report.reply_code == 0 ? "" : std::to_string(report.reply_code) + ' ' + report.reply);
 }
 
 std::string verdict_line(const LoginReport& report, const Paint& paint) {
@@ -120,9 +119,13 @@ std::string verdict_line(const LoginReport& report, const Paint& paint) {
   }
   const std::string name(smtp::to_string(report.verdict));
   const std::string detail = report.detail.empty() || report.reply_code != 0 ? "" : ": " + report.detail;
-  return smtp::is_refused(report.verdict)
-             ? paint(Ink::kBad, "The login was refused (" + name + ")" + detail + '.')
-             : paint(Ink::kDoubtful, "There was no answer to the login (" + name + ")" + detail + '.');
+  const std::string rest = " (" + name + ")" + detail + '.';
+  if (smtp::is_refused(report.verdict)) {
+    return paint(Ink::kBad, "The login was refused" + rest);
+  }
+  const bool tried = !report.mechanism.empty();
+  return paint(Ink::kDoubtful,
+               (tried ? "The login was tried, and got no verdict" : "The login was not tried") + rest);
 }
 
 json or_null(const std::string& text) {
@@ -151,9 +154,9 @@ json certificate_json(const LoginReport& report, WallTime now) {
 
 std::string verify_heading(const LoginPair& pair, const Paint& paint) {
   const bool implicit = pair.endpoint.tls == ses::Tls::kImplicit;
-  std::string text = paint(Ink::kBold, "Login at " + pair.endpoint.host + ':' +
-                                           std::to_string(pair.endpoint.port) +
-                                           (implicit ? " (TLS)" : " (STARTTLS)") + " as " + masked(pair));
+  std::string text =
+      paint(Ink::kBold, "Login at " + pair.endpoint.host + ':' + std::to_string(pair.endpoint.port) +
+                            (implicit ? " (TLS)" : " (STARTTLS)") + " as " + masked(pair));
   text += '\n';
   Page page(paint, 0);
   page.row("pair", printable(pair.source));
@@ -161,8 +164,8 @@ std::string verify_heading(const LoginPair& pair, const Paint& paint) {
   return text + page.take();
 }
 
-std::string verify_page(const LoginPair& pair, const LoginReport& report, const Advice& advice, WallTime now,
-                        const Paint& paint, std::size_t columns) {
+std::string verify_page(const LoginReport& report, const Advice& advice, WallTime now, const Paint& paint,
+                        std::size_t columns) {
   Page page(paint, columns);
   describe_server(report, now, paint, page);
   page.line("");
@@ -182,13 +185,15 @@ std::string verify_page(const LoginPair& pair, const LoginReport& report, const 
       page.check(cause.check, 5);
     }
   }
-  if (report.verdict != LoginVerdict::kAuthenticated && pair.credential) {
+  if (!advice.next.empty()) {
     page.line("");
+    page.paragraph("", advice.next);
   }
   return page.take();
 }
 
-std::string verify_json(const LoginPair& pair, const LoginReport& report, const Advice& advice, WallTime now) {
+std::string verify_json(const LoginPair& pair, const LoginReport& report, const Advice& advice,
+                        WallTime now) {
   json causes = json::array();
   for (const Cause& cause : advice.causes) {
     causes.push_back({{"cause", cause.what}, {"check", cause.check}});
@@ -222,6 +227,7 @@ std::string verify_json(const LoginPair& pair, const LoginReport& report, const 
       {"meaning", advice.meaning},
       {"findings", advice.findings},
       {"causes", std::move(causes)},
+      {"next", or_null(advice.next)},
   };
   return result.dump(2, ' ', false, json::error_handler_t::replace) + '\n';
 }

@@ -81,8 +81,8 @@ SecretBytes percent_decoded(std::string_view text) {
   std::string plain;
   plain.reserve(text.size());  // grows never: no copies
   for (std::size_t i = 0; i < text.size(); ++i) {
-    const bool escape = text[i] == '%' && i + 2 < text.size() && hex_digit(text[i + 1]) >= 0 &&
-                        hex_digit(text[i + 2]) >= 0;
+    const bool escape =
+        text[i] == '%' && i + 2 < text.size() && hex_digit(text[i + 1]) >= 0 && hex_digit(text[i + 2]) >= 0;
     plain += escape ? static_cast<char>(hex_digit(text[i + 1]) * 16 + hex_digit(text[i + 2])) : text[i];
     i += escape ? 2 : 0;
   }
@@ -164,9 +164,10 @@ std::string keys_of(const kube::Secret& secret) {
 
 Problem no_pair(const kube::Secret& secret) {
   return {.what = "Secret " + named(secret.meta.key()) + " holds no user name and password for SMTP",
-          .why = "looked for are username and password, SMTP_USERNAME and SMTP_PASSWORD, or a URL smtp://… in "
-                 "url, uri or SMTP_URL; found: " +
-                 keys_of(secret),
+          .why =
+              "looked for are username and password, SMTP_USERNAME and SMTP_PASSWORD, or a URL smtp://… in "
+              "url, uri or SMTP_URL; found: " +
+              keys_of(secret),
           .fix = "name the Secret that the mail program uses, or give --username and the password itself"};
 }
 
@@ -377,15 +378,15 @@ Result<LoginPair, Problem> pair_of_credential(const kube::NamespacedName& which,
     return std::unexpected(
         Problem{.what = password.error().message, .why = "", .fix = "check the installation of OpenSSL"});
   }
-  return LoginPair{.username = std::move(key->source.key.access_key_id),
-                   .password = std::move(*password),
-                   .endpoint = *endpoint,
-                   .region = region,
-                   .source = "SesSmtpCredential " + named(which) + ", derived from Secret " +
-                             spec.source.secret_name,
-                   .credential = which,
-                   .secret_access_key = std::move(key->source.key.secret_access_key),
-                   .key_since = key->credential.status.key_since};
+  return LoginPair{
+      .username = std::move(key->source.key.access_key_id),
+      .password = std::move(*password),
+      .endpoint = *endpoint,
+      .region = region,
+      .source = "SesSmtpCredential " + named(which) + ", derived from Secret " + spec.source.secret_name,
+      .credential = which,
+      .secret_access_key = std::move(key->source.key.secret_access_key),
+      .key_since = key->credential.status.key_since};
 }
 
 }  // namespace sessmtp::cli
