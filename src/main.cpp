@@ -14,6 +14,7 @@
 #include "cli/completion.h"
 #include "cli/controller.h"
 #include "cli/derive.h"
+#include "cli/doctor.h"
 #include "cli/exit_code.h"
 #include "cli/plugin.h"
 #include "cli/render.h"
@@ -40,6 +41,8 @@ int run(int argc, char** argv) {
   const CLI::App* render = sessmtp::cli::add_render(app, render_options);
   sessmtp::cli::StatusOptions status_options;
   const CLI::App* status = sessmtp::cli::add_status(app, status_options);
+  sessmtp::cli::DoctorOptions doctor_options;
+  const CLI::App* doctor = sessmtp::cli::add_doctor(app, doctor_options);
   sessmtp::cli::VerifyOptions verify_options;
   const CLI::App* verify = sessmtp::cli::add_verify(app, verify_options);
   sessmtp::cli::CompletionOptions completion_options;
@@ -92,6 +95,10 @@ int run(int argc, char** argv) {
   }
   if (status->parsed()) {
     return sessmtp::cli::run_status(status_options,
+                                    sessmtp::cli::Terminal::for_process(environment_variable));
+  }
+  if (doctor->parsed()) {
+    return sessmtp::cli::run_doctor(doctor_options,
                                     sessmtp::cli::Terminal::for_process(environment_variable));
   }
   if (completion->parsed()) {

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
+#include <cstdlib>
 #include <iterator>
 #include <mutex>
 #include <ostream>
@@ -345,6 +346,9 @@ Question what_is_asked(const CLI::App& app, std::vector<std::string> words) {
   if (!words.empty()) {
     question.word = std::move(words.back());
     words.pop_back();
+  }
+  if (const char* kubeconfig = std::getenv("KUBECONFIG")) {
+    question.cluster.kubeconfig = kubeconfig;
   }
   Place place{.command = &app};
   for (const std::string& word : words) {

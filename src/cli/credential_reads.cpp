@@ -70,14 +70,13 @@ Problem not_found(const kube::NamespacedName& which, const ClusterOptions& optio
 
 }  // namespace
 
-kube::ApiResult<std::vector<json>> list_credentials(kube::Client& client, const std::string& namespace_) {
-  std::vector<json> objects;
-  kube::ListOptions page;
+kube::ApiResult<void> list_all(kube::Client& client, const std::string& path, kube::ListOptions page,
+                               const std::function<void(const json& object)>& on_object) {
   page.limit = kPage;
   do {
-    const auto end = client.list(api::credential_path(namespace_), page, {}, [&](std::string_view text) {
-      if (auto object = kube::parse_object(text)) {
-        objects.push_back(std::move(*object));
+    const auto end = client.list(path, page, {}, [&on_object](std::string_view text) {
+      if (const auto object = kube::parse_object(text)) {
+        on_object(*object);
       }
     });
     if (!end) {
@@ -85,6 +84,16 @@ kube::ApiResult<std::vector<json>> list_credentials(kube::Client& client, const 
     }
     page.continue_token = end->continue_token;
   } while (!page.continue_token.empty());
+  return {};
+}
+
+kube::ApiResult<std::vector<json>> list_credentials(kube::Client& client, const std::string& namespace_) {
+  std::vector<json> objects;
+  const auto listed = list_all(client, api::credential_path(namespace_), {},
+                               [&objects](const json& object) { objects.push_back(object); });
+  if (!listed) {
+    return std::unexpected(listed.error());
+  }
   return objects;
 }
 
