@@ -258,6 +258,16 @@ Advice advise(const smtp::LoginReport& report, const LoginPair& pair, WallTime n
     advice.findings.push_back(std::move(text));
   }
   switch (report.verdict) {
+    case LoginVerdict::kTemporaryFailure:
+      if (report.detail.contains("during TLS")) {
+        advice.meaning =
+            "The server ended the conversation when TLS was to begin, so nothing was sent to log in.";
+        advice.causes.push_back({.what = "the server has neither TLS 1.2 nor TLS 1.3, or something on the "
+                                         "way does not let TLS through",
+                                 .check = "openssl s_client -starttls smtp -connect " + pair.endpoint.host +
+                                          ':' + std::to_string(pair.endpoint.port)});
+      }
+      break;
     case LoginVerdict::kCredentialsInvalid:
       advice.meaning = "The server does not take this user name and password.";
       if (advice.findings.empty()) {

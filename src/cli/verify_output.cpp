@@ -74,7 +74,8 @@ class Page {
 
   // A command is not broken: it is to be copied.
   void check(const std::string& text, std::size_t indent) {
-    const bool command = std::string_view(text).starts_with("kubectl ") && !text.contains(", ");
+    const bool command =
+        !text.contains(", ") && (text.starts_with("kubectl ") || text.starts_with("openssl "));
     const std::string head = std::string(indent, ' ') + "check: ";
     if (command) {
       text_ += head + text + '\n';
