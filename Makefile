@@ -11,7 +11,7 @@ BUILD_PACKAGES := g++ cmake ninja-build ccache libcpprest-dev libcurl4-openssl-d
                   libspdlog-dev libcli11-dev libboost-dev prometheus-cpp-dev
 SHIPPED_PACKAGES := dpkg-dev ca-certificates python3
 CLUSTER_PACKAGES := openssl
-PARSER_PACKAGES := curl nodejs
+PARSER_PACKAGES := curl nodejs zsh
 IMAGE_PACKAGES := buildah debootstrap dpkg-dev
 NODE_PACKAGES := buildah gcc libc6-dev containerd runc containernetworking-plugins iproute2 iptables
 CONSUMER_PACKAGES := maven openjdk-17-jdk-headless python3-venv
@@ -141,8 +141,8 @@ test-packages: ## Install the Debian packages that the tests need
 	@tools/install-packages $(TEST_PACKAGES)
 
 .PHONY: parser-packages
-parser-packages: ## Install curl and Node.js, whose parsers read back what the templates of a target wrote
-	@tools/install-packages --for curl,node $(PARSER_PACKAGES)
+parser-packages: ## Install what reads our output back in tests: curl and Node.js templates of a target, zsh completions
+	@tools/install-packages --for curl,node,zsh $(PARSER_PACKAGES)
 
 .PHONY: lint-packages
 lint-packages: ## Install the Debian packages that the checks need
