@@ -88,18 +88,16 @@ def test_verify_in_the_pod_says_how_the_login_went(operator: Node, world: World,
     key = Key.new()
     mail.accept(key)
     world.synced(key)
-    command = (
-        "verify",
-        f"--from-credential={world.namespace}/mail",
-        "--ca-file=/smtp-ca/ca.crt",
-        "--output=json",
-    )
     pod = f"--namespace={NAMESPACE}", f"deployment/{NAME}"
-    told = json.loads(operator.kubectl("exec", *pod, "--", "/ses-smtp", *command).stdout)
-    assert told["verdict"] == "Authenticated"
+    flags = f"--from-secret={world.namespace}/mail", "--ca-file=/smtp-ca/ca.crt", "--output=json"
+
+    def verdict() -> str:
+        done = operator.kubectl("exec", *pod, "--", "/ses-smtp", "verify", *flags, check=False)
+        return json.loads(done.stdout)["verdict"]
+
+    assert verdict() == "Authenticated"
     mail.accept()
-    done = operator.kubectl("exec", *pod, "--", "/ses-smtp", *command, check=False)
-    assert json.loads(done.stdout)["verdict"] == "CredentialsInvalid"
+    assert verdict() == "CredentialsInvalid"
 
 
 def test_network_policy_lets_logins_out(operator: Node) -> None:
