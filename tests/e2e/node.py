@@ -333,6 +333,7 @@ class Mail:
     def deploy_client(self, world: World, target: str, replicas: int = 1) -> Object:
         """A Deployment whose pod sends mail with what the target, of format Env, held when it started."""
         pod = self.client(world, target, "env", {}, envFrom=[{"secretRef": {"name": target}}])
+        pod["spec"]["terminationGracePeriodSeconds"] = 1  # with 0 it is gone before it has ended
         labels = pod["metadata"]["labels"]
         spec = {"replicas": replicas, "selector": {"matchLabels": labels}}
         spec["template"] = {"metadata": {"labels": labels}, "spec": pod["spec"]}
