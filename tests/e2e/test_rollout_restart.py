@@ -127,7 +127,7 @@ def test_doctor_as_a_plugin_finds_the_pod_with_the_old_pair(
     told = json.loads(done.stdout)
     assert told["firstWrong"] == "pods"
     [wrong] = [step for step in told["steps"] if step["result"] == "wrong"]
-    assert wrong["details"] == ["deployment/send-mail: 1 pod, env in container python"]
+    assert wrong["details"] == ["deployment/send-mail: 1 pod, envFrom in container python"]
 
     operator.kubectl(*shlex.split(wrong["command"])[1:])
     rolled_out(world, "send-mail")
