@@ -22,6 +22,7 @@ KINDS = {
     "Secret": ("/api/v1", "secrets"),
     "Service": ("/api/v1", "services"),
     "ServiceAccount": ("/api/v1", "serviceaccounts"),
+    "ControllerRevision": (APPS, "controllerrevisions"),
     "DaemonSet": (APPS, "daemonsets"),
     "Deployment": (APPS, "deployments"),
     "ReplicaSet": (APPS, "replicasets"),
