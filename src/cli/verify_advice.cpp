@@ -159,7 +159,7 @@ std::vector<Cause> causes_of_refusal(const LoginPair& pair, bool is_right, WallT
                            "environment, says whether they belong together"
                          : program() + " derive --region " + region_to_show(pair) +
                                " --compare-file FILE, with the secret access key of this very id"});
-  if (!is_right && pair.region.empty() && pair.secret_access_key.empty()) {
+  if (!pair.username.expose().starts_with("AKIA")) {
     causes.push_back({.what = "the key is one of a role or a session, which SES SMTP cannot take",
                       .check = "its id must begin with AKIA, and it must come without a session token"});
   }
@@ -234,7 +234,7 @@ void explain_certificate(const smtp::LoginReport& report, const LoginPair& pair,
 
 std::vector<std::string> findings_in(const LoginPair& pair) {
   std::vector<std::string> findings;
-  if (!is_of_ses(pair.endpoint)) {
+  if (!is_of_ses(pair.endpoint) && !ses::looks_like_access_key_id(pair.username.expose())) {
     return findings;
   }
   for (std::string text : {about_username(pair.username.expose()),
@@ -258,6 +258,13 @@ Advice advise(const smtp::LoginReport& report, const LoginPair& pair, WallTime n
     advice.findings.push_back(std::move(text));
   }
   switch (report.verdict) {
+    case LoginVerdict::kEndpointNotAllowed:
+      advice.meaning =
+          "The password was not sent: this server is no SMTP endpoint of Amazon SES, and it is not named by "
+          "you "
+          "but by whoever wrote the object. If it is the right one, add --host " +
+          pair.endpoint.host + '.';
+      break;
     case LoginVerdict::kTemporaryFailure:
       if (report.detail.contains("during TLS")) {
         advice.meaning =
