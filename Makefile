@@ -16,7 +16,7 @@ IMAGE_PACKAGES := buildah debootstrap dpkg-dev
 NODE_PACKAGES := buildah gcc libc6-dev containerd runc containernetworking-plugins iproute2 iptables
 CONSUMER_PACKAGES := maven openjdk-17-jdk-headless python3-venv
 OBSERVABILITY_PACKAGES := prometheus
-TEST_PACKAGES := libgtest-dev libgmock-dev python3-venv
+TEST_PACKAGES := libgtest-dev libgmock-dev openssl python3-venv
 LINT_PACKAGES := clang-19 clang-format-19 shellcheck yamllint python3-venv
 
 PYTHON := $(CACHE)/python-$(shell sha256sum tests/cluster/requirements.txt | cut -c1-12)
@@ -47,13 +47,13 @@ test test-cluster test-docs test-memory test-observability: export SESSMTP_BIN :
 
 .PHONY: test
 test: build-packages shipped-packages test-packages parser-packages observability-packages cluster-tools packaging-tools shipped $(PYTHON) ## Run all suites that need no root
-	@tools/build shipped contract_transport
+	@tools/build shipped contract_transport contract_login
 	@tools/build asan-ubsan
 	@tools/build tsan unit_kube unit_operator unit_server
 	@$(PYTHON)/bin/python tools/run-tests --target test
 
 .PHONY: test-unit
-test-unit: build-packages test-packages ## Run the unit and the transport contract tests (no cluster)
+test-unit: build-packages test-packages $(PYTHON) ## Run the unit and the contract tests (no cluster)
 	@tools/build dev
 	@python3 tools/run-tests unit contract
 

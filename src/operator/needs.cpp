@@ -65,7 +65,7 @@ bool login_due(const Observation& o) {
 
 bool restart_due(const Status& status) {
   return std::ranges::any_of(status.rollouts,
-                             [](const api::Rollout& rollout) { return !rollout.reason.empty(); });
+                             [](const api::Rollout& rollout) { return rollout.requested_at.has_value(); });
 }
 
 // Nothing has changed since status was written, so nothing needs to be read.

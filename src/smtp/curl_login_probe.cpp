@@ -4,7 +4,6 @@
 #include <curl/curl.h>
 #include <malloc.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -14,7 +13,6 @@
 #include <cstring>
 #include <memory>
 #include <mutex>
-#include <set>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -67,54 +65,6 @@ struct EasyFree {
 struct MultiFree {
   void operator()(CURLM* multi) const { curl_multi_cleanup(multi); }
 };
-
-// The sockets of one login. Thread-safe: whoever asks to stop shuts them down.
-class Sockets {
- public:
-  int open(const curl_sockaddr& address) {
-    const int socket = ::socket(address.family, address.socktype | SOCK_CLOEXEC, address.protocol);
-    if (socket >= 0) {
-      const std::lock_guard lock(mutex_);
-      open_.insert(socket);
-      any_ = true;
-    }
-    return socket;
-  }
-
-  int close(int socket) {
-    const std::lock_guard lock(mutex_);
-    open_.erase(socket);
-    return ::close(socket);
-  }
-
-  // `how` as in shutdown(2).
-  void shut_down(int how) {
-    const std::lock_guard lock(mutex_);
-    for (const int socket : open_) {
-      ::shutdown(socket, how);
-    }
-  }
-
-  [[nodiscard]] bool any() const {
-    const std::lock_guard lock(mutex_);
-    return any_;
-  }
-
- private:
-  mutable std::mutex mutex_;
-  std::set<int> open_;
-  bool any_ = false;
-};
-
-// What ends with '\0', as libcurl wants it.
-SecretBytes terminated(const SecretBytes& secret) {
-  std::string text;
-  text.reserve(secret.size() + 1);
-  text.append(secret.expose()).push_back('\0');
-  SecretBytes result(text);
-  wipe(text.data(), text.size());
-  return result;
-}
 
 bool is_ipv6(const std::string& host) {
   in6_addr address{};
@@ -171,6 +121,7 @@ class CurlLogin {
   void set(CURLoption option, Value value) {
     set_up_ = set_up_ && curl_easy_setopt(easy_.get(), option, value) == CURLE_OK;
   }
+  void set_secret(CURLoption option, const SecretBytes& value);
   void set_options(const SecretBytes& username, const SecretBytes& password);
   void set_callbacks();
   [[nodiscard]] bool perform(const std::stop_token& stop);
@@ -181,11 +132,15 @@ class CurlLogin {
   [[nodiscard]] Dialogue::Outcome not_connected() const;
   [[nodiscard]] Dialogue::Outcome no_tls() const;
   [[nodiscard]] Dialogue::Outcome broken_off() const;
-  [[nodiscard]] bool is_connected() const { return info(CURLINFO_CONNECT_TIME_T) > 0; }
+  [[nodiscard]] bool is_connected() const { return check_.has_begun() || info(CURLINFO_CONNECT_TIME_T) > 0; }
+  void note_connection() {
+    if (is_connected()) {
+      dialogue_.connected();
+    }
+  }
   [[nodiscard]] std::string within_limit() const;
 
   static curl_socket_t open_socket(void* login, curlsocktype purpose, curl_sockaddr* address);
-  static int close_socket(void* login, curl_socket_t socket);
   static std::size_t hear(char* line, std::size_t size, std::size_t count, void* login);
   static CURLcode prepare_tls(CURL* easy, void* context, void* login);
 
@@ -193,9 +148,9 @@ class CurlLogin {
   const ses::Endpoint& endpoint_;
   ServerCheck& check_;
   Dialogue dialogue_;
-  Sockets sockets_;
   bool set_up_ = true;
   bool refused_address_ = false;
+  bool opened_socket_ = false;
   bool timed_out_ = false;
   CURLcode code_ = CURLE_OK;
   std::array<char, CURL_ERROR_SIZE> error_{};
@@ -203,12 +158,20 @@ class CurlLogin {
   std::unique_ptr<CURL, EasyFree> easy_;
 };
 
+void CurlLogin::set_secret(CURLoption option, const SecretBytes& value) {
+  std::string text;
+  text.reserve(value.size() + 1);
+  text.append(value.expose());
+  set(option, text.c_str());  // which libcurl copies
+  wipe(text.data(), text.size());
+}
+
 void CurlLogin::set_options(const SecretBytes& username, const SecretBytes& password) {
   const auto total = static_cast<long>(options_.limits.total.count());
   set(CURLOPT_URL, url_of(endpoint_).c_str());
   set(CURLOPT_PROTOCOLS_STR, "smtp,smtps");
-  set(CURLOPT_USERNAME, terminated(username).expose().data());
-  set(CURLOPT_PASSWORD, terminated(password).expose().data());
+  set_secret(CURLOPT_USERNAME, username);
+  set_secret(CURLOPT_PASSWORD, password);
   set(CURLOPT_LOGIN_OPTIONS, "AUTH=PLAIN;AUTH=LOGIN");
   set(CURLOPT_CONNECT_ONLY, 1L);  // ends after the login; no mail, not even HELP
   set(CURLOPT_PROXY, "");         // whatever the environment says
@@ -231,8 +194,6 @@ void CurlLogin::set_options(const SecretBytes& username, const SecretBytes& pass
 void CurlLogin::set_callbacks() {
   set(CURLOPT_OPENSOCKETFUNCTION, &CurlLogin::open_socket);
   set(CURLOPT_OPENSOCKETDATA, this);
-  set(CURLOPT_CLOSESOCKETFUNCTION, &CurlLogin::close_socket);
-  set(CURLOPT_CLOSESOCKETDATA, this);
   set(CURLOPT_HEADERFUNCTION, &CurlLogin::hear);
   set(CURLOPT_HEADERDATA, this);
   set(CURLOPT_SSL_CTX_FUNCTION, &CurlLogin::prepare_tls);
@@ -245,21 +206,15 @@ curl_socket_t CurlLogin::open_socket(void* login, curlsocktype, curl_sockaddr* a
     self.refused_address_ = true;
     return CURL_SOCKET_BAD;
   }
-  return self.sockets_.open(*address);
-}
-
-int CurlLogin::close_socket(void* login, curl_socket_t socket) {
-  return static_cast<CurlLogin*>(login)->sockets_.close(socket);
+  self.opened_socket_ = true;
+  return ::socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
 std::size_t CurlLogin::hear(char* line, std::size_t size, std::size_t count, void* login) {
-  auto& self = *static_cast<CurlLogin*>(login);
-  if (!self.dialogue_.hear({line, size * count})) {
-    // libcurl says QUIT and waits for the reply, which no limit of time and no stop would end. So it gets
-    // to read the end at once.
-    self.sockets_.shut_down(SHUT_RD);
-  }
-  return size * count;
+  Dialogue& dialogue = static_cast<CurlLogin*>(login)->dialogue_;
+  const bool go_on = dialogue.hear({line, size * count});
+  // Anything else than the size of what was passed makes libcurl break off.
+  return go_on || dialogue.outcome()->verdict == LoginVerdict::kAuthenticated ? size * count : 0;
 }
 
 CURLcode CurlLogin::prepare_tls(CURL*, void* context, void* login) {
@@ -293,10 +248,7 @@ milliseconds CurlLogin::limit(Step step) const {
 
 // Until the login is over, or a limit is reached. False when asked to stop.
 bool CurlLogin::perform(const std::stop_token& stop) {
-  const std::stop_callback on_stop(stop, [this] {
-    sockets_.shut_down(SHUT_RDWR);
-    curl_multi_wakeup(multi_.get());
-  });
+  const std::stop_callback on_stop(stop, [this] { curl_multi_wakeup(multi_.get()); });
   const Instant end = std::chrono::steady_clock::now() + options_.limits.total;
   Step step = dialogue_.step();
   Instant step_began = std::chrono::steady_clock::now();
@@ -305,9 +257,7 @@ bool CurlLogin::perform(const std::stop_token& stop) {
     if (curl_multi_perform(multi_.get(), &running) != CURLM_OK || running == 0) {
       break;
     }
-    if (is_connected()) {
-      dialogue_.connected();
-    }
+    note_connection();
     const Instant now = std::chrono::steady_clock::now();
     if (std::exchange(step, dialogue_.step()) != dialogue_.step()) {
       step_began = now;
@@ -315,12 +265,12 @@ bool CurlLogin::perform(const std::stop_token& stop) {
     const Instant deadline = std::min(end, step_began + limit(step));
     if (now >= deadline) {
       timed_out_ = true;
-      sockets_.shut_down(SHUT_RDWR);
       break;
     }
     const auto left = std::chrono::ceil<milliseconds>(deadline - now);
     curl_multi_poll(multi_.get(), nullptr, 0, static_cast<int>(left.count()), nullptr);
   }
+  note_connection();
   int left_over = 0;
   while (const CURLMsg* message = curl_multi_info_read(multi_.get(), &left_over)) {
     code_ = message->data.result;
@@ -370,7 +320,7 @@ Dialogue::Outcome CurlLogin::outcome() const {
   if (code_ == CURLE_PEER_FAILED_VERIFICATION) {
     return {LoginVerdict::kCertificateInvalid, error_.data()};
   }
-  return check_.tls_version().empty() && dialogue_.step() != Step::kGreeting ? no_tls() : broken_off();
+  return dialogue_.step() == Step::kConnection || dialogue_.step() == Step::kTls ? no_tls() : broken_off();
 }
 
 // " within 10s"
@@ -382,7 +332,7 @@ std::string CurlLogin::within_limit() const {
 }
 
 Dialogue::Outcome CurlLogin::not_connected() const {
-  if (refused_address_ && !sockets_.any()) {
+  if (refused_address_ && !opened_socket_) {
     return {LoginVerdict::kEndpointNotAllowed,
             "the name leads to an address of this machine or its network link"};
   }
@@ -412,6 +362,9 @@ Dialogue::Outcome CurlLogin::no_tls() const {
   const std::string_view error = error_.data();
   if (timed_out_) {
     return {lost, "no TLS" + within_limit()};
+  }
+  if (code_ == CURLE_WEIRD_SERVER_REPLY) {  // behind the 220 of STARTTLS, put there by anybody in between
+    return {LoginVerdict::kProtocolError, "more text where TLS was to begin"};
   }
   if (!check_.alert().empty()) {
     return {LoginVerdict::kProtocolError, "the server refused TLS: " + check_.alert()};

@@ -215,6 +215,7 @@ void ServerCheck::watch(const SSL* ssl, int where, int value) {
   if (self == nullptr) {
     return;
   }
+  self->begun_ = true;
   // With TLS 1.3 each session ticket ends a handshake once more.
   if (where == SSL_CB_HANDSHAKE_DONE && self->tls_version_.empty() &&
       SSL_get_verify_result(ssl) == X509_V_OK) {

@@ -29,6 +29,7 @@ class ServerCheck {
   // when a handshake is over.
   [[nodiscard]] bool apply(SSL_CTX* context, std::function<void()> encrypted);
 
+  [[nodiscard]] bool has_begun() const { return begun_; }
   [[nodiscard]] const std::optional<Certificate>& certificate() const { return certificate_; }
   // Why the certificate was not accepted, if it was not.
   [[nodiscard]] const std::string& refusal() const { return refusal_; }
@@ -47,6 +48,7 @@ class ServerCheck {
   const std::string host_;
   X509_STORE* const roots_;
   std::function<void()> encrypted_;
+  bool begun_ = false;
   std::optional<Certificate> certificate_;
   std::string refusal_;
   std::string alert_;
