@@ -902,6 +902,8 @@ def test_samples_show_every_option() -> None:
     maps = {where for where, schema in FIELDS if "additionalProperties" in schema}
 
     def names(value: Any, where: str) -> set[str]:
+        if isinstance(value, list):
+            return {where}.union(*[names(item, where) for item in value])
         below = value if isinstance(value, dict) and where not in maps else {}
         return {where}.union(*[names(inner, f"{where}.{name}") for name, inner in below.items()])
 
