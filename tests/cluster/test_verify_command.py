@@ -129,6 +129,16 @@ def test_a_login_that_does_not(server: Server, what: str) -> None:
         assert [login["code"] for login in server.logins()] != [235]
 
 
+def test_the_other_kind_of_tls(server: Server) -> None:
+    implicit = by_hand(server, "--tls", "implicit")
+    assert implicit.returncode == 1
+    assert "check: --tls starttls" in implicit.stdout
+    where = "--host", HOST, "--port", str(server.tls_port), "--username", EXAMPLE.id
+    starttls = verify(server, *where, "--tls", "starttls", "--timeout", "1s")
+    assert starttls.returncode == 1
+    assert "check: --tls implicit" in starttls.stdout
+
+
 def test_no_server_at_all(server: Server) -> None:
     with_nobody = verify(server, "--host", HOST, "--port", "1", "--username", EXAMPLE.id)
     assert with_nobody.returncode == 1
