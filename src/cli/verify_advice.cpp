@@ -188,7 +188,6 @@ std::vector<Cause> causes_of_tls(const smtp::LoginReport& report, const LoginPai
 
 std::vector<Cause> causes_of_silence(const LoginPair& pair) {
   const std::string host = pair.endpoint.host;
-  const std::string port = std::to_string(pair.endpoint.port);
   std::vector<Cause> causes = {
       {.what = "the host name is wrong, or is not known here", .check = "getent hosts " + host},
       {.what = "a firewall, security group or network policy between here and the server",
