@@ -16,6 +16,7 @@ find_package(yaml-cpp REQUIRED)
 find_package(spdlog REQUIRED)
 find_package(CLI11 REQUIRED)
 find_package(cpprestsdk 2.10.18 REQUIRED)
+find_package(CURL 7.87 REQUIRED)  # CURLOPT_QUICK_EXIT
 find_package(prometheus-cpp REQUIRED)  # of it the core alone, never its HTTP server
 find_package(Boost 1.74 REQUIRED)  # headers only
 if(SESSMTP_TESTS)

@@ -14,7 +14,7 @@
 #include <thread>
 
 #include "base/clock.h"
-#include "base/text.h"
+#include "cli/cluster_access.h"
 #include "kube/client.h"
 #include "kube/config.h"
 #include "kube/cpprest_transport.h"
@@ -25,21 +25,6 @@
 
 namespace sessmtp::cli {
 namespace {
-
-// As controller-runtime: a kubeconfig that is named wins, then the pod's own account, then ~/.kube/config.
-Result<kube::ClusterConfig> find_cluster(const ControllerCommand& command) {
-  if (command.kubeconfig.empty() && command.context.empty()) {
-    auto in_cluster = kube::load_in_cluster_config();
-    if (in_cluster || in_cluster.error().code != ErrorCode::kNotFound) {
-      return in_cluster;
-    }
-  }
-  auto loaded = kube::load_kubeconfig({.paths = command.kubeconfig, .context = command.context});
-  if (!loaded && loaded.error().code == ErrorCode::kNotFound) {
-    loaded.error().message += "; name one with --kubeconfig or KUBECONFIG, or run in a pod";
-  }
-  return loaded;
-}
 
 std::string host_name() {
   char name[256] = "";
@@ -170,7 +155,8 @@ ExitCode run_controller_command(const ControllerCommand& command) {
   if (const auto threads = kube::initialize_http_threads(); !threads) {
     return log::error("HTTP threads not started", {{"error", threads.error().message}}), kFailed;
   }
-  const auto cluster = find_cluster(command);
+  const auto cluster =
+      find_cluster({.kubeconfig = command.kubeconfig, .context = command.context}, LookFor::kPodFirst);
   if (!cluster) {
     return refuse("no usable cluster configuration", cluster.error());
   }

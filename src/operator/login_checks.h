@@ -9,6 +9,7 @@
 
 #include <prometheus/registry.h>
 
+#include <chrono>
 #include <functional>
 #include <memory>
 
@@ -21,6 +22,12 @@ namespace sessmtp::operator_ {
 
 class LoginChecks {
  public:
+  // A new key may be refused for so long after the first try; meanwhile it is tried every kYoungStep.
+  static constexpr std::chrono::seconds kYoung{30};
+  static constexpr std::chrono::seconds kYoungStep{1};
+  // So long an accepted login is good for whoever asks about that very pair.
+  static constexpr std::chrono::minutes kTrusted{10};
+
   // There is news of that credential. Called without any lock held.
   using Wake = std::function<void(const kube::NamespacedName& credential)>;
 
@@ -33,7 +40,8 @@ class LoginChecks {
   // What is known of that very login; without a verdict, it is begun as soon as its turn comes. Another pair
   // or endpoint than before takes the place of the one before.
   [[nodiscard]] Login ask(const kube::NamespacedName& credential, LoginRequest request);
-  // A verdict that nobody has asked for since it came.
+  // A verdict that nobody has asked for since it came; or the login was not accepted, which status has to
+  // say, also when it could not be written at once.
   [[nodiscard]] bool has_news(const kube::NamespacedName& credential) const;
   // Nobody wants to know any more.
   void forget(const kube::NamespacedName& credential);

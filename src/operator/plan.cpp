@@ -217,7 +217,8 @@ class Planner {
     if (auto plan = verify(ingredients, {.source = *source_version_,
                                          .endpoint = ingredients.endpoint,
                                          .masked_id = current.masked_id,
-                                         .target_holds_it = live != nullptr && difference.keys.empty()})) {
+                                         .is_of_target = is_pair_of_target(ingredients, current.masked_id),
+                                         .target_is_current = live != nullptr && difference.keys.empty()})) {
       return std::move(*plan);
     }
     if ((live == nullptr || difference.any()) && !o_.written) {
@@ -238,6 +239,15 @@ class Planner {
     }
     return succeed(current.masked_id, ingredients, standing, ownership, difference, std::move(target),
                    std::move(rollouts));
+  }
+
+  // What status says of the target, it says of this pair, whatever has become of source and spec since.
+  [[nodiscard]] bool is_pair_of_target(const api::Ingredients& ingredients,
+                                       const std::string& masked_id) const {
+    const kube::Secret* live = live_secret(o_.live_target);
+    return live != nullptr && was_ready(status_) && status_.target == version_of(*live) &&
+           status_.region == ingredients.region && status_.access_key_id == masked_id &&
+           api::holds_pair_of(*live, ingredients.key, {ingredients.region});
   }
 
   // By spec.verify.mode. A plan when a login is to be asked for, or the target must not be written.
@@ -273,7 +283,7 @@ class Planner {
     if (mode != api::VerifyMode::kEnforce) {
       return std::nullopt;
     }
-    const auto problem = hold_back(o_, subject, *o_.login, *verified_);
+    const auto problem = hold_back(o_, subject, *verified_);
     if (!problem) {
       return std::nullopt;
     }

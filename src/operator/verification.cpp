@@ -69,14 +69,15 @@ bool is_proved(const Observation& o, const LoginSubject& subject) {
   const Condition* verified = known(o);
   return verified != nullptr && verified->status == "True" &&
          o.credential.status.endpoint == subject.endpoint &&
-         (is_same_pair(o, subject) || subject.target_holds_it);
+         (is_same_pair(o, subject) || subject.is_of_target);
 }
 
 std::optional<WallTime> failing_since(const Observation& o, const LoginSubject& subject) {
   const Condition* verified = known(o);
-  return verified != nullptr && verified->status == "False" && is_same_pair(o, subject)
-             ? std::optional(verified->last_transition_time)
-             : std::nullopt;
+  const bool refused =
+      verified != nullptr && (verified->reason == to_string(LoginVerdict::kCredentialsInvalid) ||
+                              verified->reason == to_string(LoginVerdict::kNotSubscribed));
+  return refused && is_same_pair(o, subject) ? std::optional(verified->last_transition_time) : std::nullopt;
 }
 
 Condition verified_condition(const Observation& o, const LoginSubject& subject, const Login& login) {
@@ -87,7 +88,7 @@ Condition verified_condition(const Observation& o, const LoginSubject& subject, 
             .message = describe(subject, login)};
   }
   if (const Condition* before = known(o);
-      before != nullptr && (is_same_pair(o, subject) || is_proved(o, subject))) {
+      before != nullptr && (before->status == "True" ? is_proved(o, subject) : is_same_pair(o, subject))) {
     return *before;
   }
   return {.type = "Verified",
@@ -96,15 +97,16 @@ Condition verified_condition(const Observation& o, const LoginSubject& subject, 
           .message = "logging in at " + name_of(subject.endpoint) + " with key " + subject.masked_id};
 }
 
-std::optional<Problem> hold_back(const Observation& o, const LoginSubject& subject, const Login& login,
+std::optional<Problem> hold_back(const Observation& o, const LoginSubject& subject,
                                  const Condition& verified) {
   if (verified.status == "True") {
     return std::nullopt;
   }
-  const std::string target = "Secret " + in_quotes(o.credential.spec.target.name) +
-                             (subject.target_holds_it ? " holds a login that is not proved (spec.verify.mode): "
-                                                      : " stays as it is until the login is proved: ");
-  if (login.verdict == LoginVerdict::kEndpointNotAllowed) {
+  const std::string target =
+      "Secret " + in_quotes(o.credential.spec.target.name) +
+      (subject.target_is_current ? " holds a login that is not proved (spec.verify.mode): "
+                                 : " stays as it is until the login is proved: ");
+  if (verified.reason == to_string(LoginVerdict::kEndpointNotAllowed)) {
     return Problem{Reason::kEndpointNotAllowed, target + verified.message};
   }
   const auto since = false_since(o, verified);

@@ -20,23 +20,25 @@ struct LoginSubject {
   const api::SecretVersion& source;
   const ses::Endpoint& endpoint;
   const std::string& masked_id;
-  bool target_holds_it = false;  // the live target's data is what would be written
+  bool is_of_target = false;  // the target as status speaks of it, untouched and ready, holds this very pair
+  bool target_is_current = false;  // the live target's data is what would be written
 };
 
 // Status tells that the server has accepted this very pair; nobody needs to ask.
 [[nodiscard]] bool is_proved(const Observation& observation, const LoginSubject& subject);
 
-// Since when status tells that this very pair is not accepted.
+// Since when status tells that the server refuses this very pair.
 [[nodiscard]] std::optional<WallTime> failing_since(const Observation& observation,
                                                     const LoginSubject& subject);
 
-// Without observedGeneration and times. While a login is under way, what status says of this very pair stands.
+// Without observedGeneration and times. While a login is under way, what status says of this very pair
+// stands.
 [[nodiscard]] api::Condition verified_condition(const Observation& observation, const LoginSubject& subject,
                                                 const Login& login);
 
 // With VerifyMode::kEnforce: why the target is not written; empty when the server has accepted the pair.
 [[nodiscard]] std::optional<api::Problem> hold_back(const Observation& observation,
-                                                    const LoginSubject& subject, const Login& login,
+                                                    const LoginSubject& subject,
                                                     const api::Condition& verified);
 
 // When that would say something else without another login.

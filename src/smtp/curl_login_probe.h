@@ -1,10 +1,11 @@
-// The login probe over libcurl, which speaks SMTP for us.
+// The login probe over libcurl, which speaks SMTP for us (docs/adr/0015-libcurl-for-logins.md). Each login
+// has a connection of its own; a name lookup that hangs when a login ends is left behind in a thread of
+// libcurl.
 #pragma once
 
 #include <chrono>
 #include <filesystem>
 
-#include "base/result.h"
 #include "smtp/endpoint_policy.h"
 #include "smtp/login_probe.h"
 
@@ -24,8 +25,8 @@ struct CurlLoginProbeOptions {
 
 class CurlLoginProbe final : public LoginProbe {
  public:
-  // Before any thread is started: libcurl's global set-up is not thread-safe.
-  explicit CurlLoginProbe(CurlLoginProbeOptions options) : options_(std::move(options)) {}
+  // Sets libcurl up, once for the process: before anything else in it uses libcurl.
+  explicit CurlLoginProbe(CurlLoginProbeOptions options);
 
   [[nodiscard]] std::optional<LoginReport> log_in(const ses::Endpoint& endpoint, const SecretBytes& username,
                                                   const SecretBytes& password, std::stop_token stop) override;

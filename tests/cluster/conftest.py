@@ -150,6 +150,6 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     if report.failed:
         for controller in Controller.all:
             since = log_sizes.get(controller, 0)
-        if controller.log_size() > since:
-            report.sections.append((f"controller log {controller.log_file}", controller.tail(since)))
+            if controller.log_size() > since:
+                report.sections.append((f"controller log {controller.log_file}", controller.tail(since)))
     return report

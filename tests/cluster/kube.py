@@ -12,8 +12,8 @@ __all__ = ["Api", "ApiException", "Object"]
 
 Object = dict[str, Any]
 
-APPS = "/apis/apps/v1"
 RBAC, ADMISSION = "/apis/rbac.authorization.k8s.io/v1", "/apis/admissionregistration.k8s.io/v1"
+APPS = "/apis/apps/v1"
 KINDS = {
     "ConfigMap": ("/api/v1", "configmaps"),
     "Namespace": ("/api/v1", "namespaces"),
@@ -94,6 +94,21 @@ class Api:
 
     def delete(self, kind: str, name: str, namespace: str | None = None, **options: Any) -> None:
         self._unless_missing("DELETE", path(kind, namespace, name), options or None)
+
+    def changes(self, kind: str, namespace: str, since: str) -> Iterator[Object]:
+        """The objects of every event since that resourceVersion, as a watch replays them."""
+        query = {"watch": "true", "resourceVersion": since, "timeoutSeconds": "1"}
+        answer, _, _ = self._client.call_api(
+            path(kind, namespace),
+            "GET",
+            query_params=list(query.items()),
+            auth_settings=["BearerToken"],
+            _preload_content=False,
+            _request_timeout=30,
+        )
+        events = [json.loads(line) for line in answer.data.splitlines()]
+        assert all(event["type"] in ("ADDED", "MODIFIED", "DELETED") for event in events), events
+        return (event["object"] for event in events)
 
     def everything(self, *but: str) -> Iterator[Object]:
         """All objects of all resources of the cluster, but those of some kinds."""

@@ -754,7 +754,15 @@ FULL_STATUS = {
             "message": "Secret mail is in sync with Secret iam",
             "lastTransitionTime": "2026-11-22T08:00:00Z",
             "observedGeneration": 1,
-        }
+        },
+        {
+            "type": "Verified",
+            "status": "True",
+            "reason": "Authenticated",
+            "message": "email-smtp.eu-west-1.amazonaws.com:587 accepted the login of key AKIA************MPLE",
+            "lastTransitionTime": "2026-11-22T08:00:00Z",
+            "observedGeneration": 1,
+        },
     ],
     "accessKeyId": "AKIA************MPLE",
     "region": "eu-west-1",
@@ -766,6 +774,16 @@ FULL_STATUS = {
     "renderVersion": 1,
     "additionalRegions": ["eu-central-1"],
     "previous": {"accessKeyId": "AKIA************OLD1", "expiresAt": "2026-11-23T08:00:00Z"},
+    "rollouts": [
+        {
+            "kind": "Deployment",
+            "name": "web",
+            "digest": "0123456789abcdef",
+            "requestedAt": "2026-11-22T08:00:00Z",
+            "restartedAt": "2026-11-22T08:00:00Z",
+            "reason": "RestartPending",
+        }
+    ],
     "binding": {"name": "mail"},
     "lastHandledReconcileAt": "2026-11-22T08:00:00Z",
 }
@@ -867,9 +885,10 @@ def test_kubectl_get_wide_shows_host_and_message(world: World) -> None:
     write_status(world, FULL_STATUS)
     [row] = table(world.cluster.kubectl("get", "sesc", "-o", "wide", "-n", world.namespace).stdout)
     columns = ["NAME", "READY", "REASON", "REGION", "SECRET", "KEY", "ROTATED", "AGE", "HOST"]
-    columns += ["SUSPENDED", "MESSAGE"]
+    columns += ["VERIFIED", "SUSPENDED", "MESSAGE"]
     assert list(row) == columns
     assert row["HOST"] == "email-smtp.eu-west-1.amazonaws.com"
+    assert row["VERIFIED"] == "True"
     assert row["MESSAGE"] == "Secret mail is in sync with Secret iam"
 
 
@@ -935,6 +954,8 @@ def test_samples_show_every_option() -> None:
     maps = {where for where, schema in FIELDS if "additionalProperties" in schema}
 
     def names(value: Any, where: str) -> set[str]:
+        if isinstance(value, list):
+            return {where}.union(*[names(item, where) for item in value])
         below = value if isinstance(value, dict) and where not in maps else {}
         return {where}.union(*[names(inner, f"{where}.{name}") for name, inner in below.items()])
 

@@ -42,6 +42,8 @@ NAMES = {
     "ses_smtp_watch_last_event_timestamp_seconds": {"resource"},
     "ses_smtp_hot_loop_throttled_total": set(),
     "ses_smtp_events_total": {"result"},
+    "ses_smtp_verify_total": {"code", "reason"},
+    "ses_smtp_verify_queue_depth": set(),
     "ses_smtp_build_info": {"version"},
 }
 
