@@ -555,9 +555,9 @@ def test_rights_in_some_namespaces() -> None:
 
 def test_rights_to_restart() -> None:
     """Only when asked for, and only where Secrets are served."""
-    everywhere = render({"rolloutRestart.enabled": True})
+    everywhere = render({"rolloutRestart": {"enabled": True}})
     assert everywhere.the("ClusterRole", NAME)["rules"] == NEEDED + RESTARTS
-    some = render({"rolloutRestart.enabled": True, "watchNamespaces": ["shop"]})
+    some = render({"rolloutRestart": {"enabled": True}, "watchNamespaces": ["shop"]})
     assert some.the("Role", NAME, "shop")["rules"] == NEEDED + RESTARTS
     assert "deployments" not in yaml.dump(some.of("ClusterRole"))
 
