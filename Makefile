@@ -11,12 +11,12 @@ BUILD_PACKAGES := g++ cmake ninja-build ccache libcpprest-dev libcurl4-openssl-d
                   libspdlog-dev libcli11-dev libboost-dev prometheus-cpp-dev
 SHIPPED_PACKAGES := dpkg-dev ca-certificates python3
 CLUSTER_PACKAGES := openssl
-PARSER_PACKAGES := curl nodejs
+PARSER_PACKAGES := curl nodejs zsh
 IMAGE_PACKAGES := buildah debootstrap dpkg-dev
 NODE_PACKAGES := buildah gcc libc6-dev containerd runc containernetworking-plugins iproute2 iptables
 CONSUMER_PACKAGES := maven openjdk-17-jdk-headless python3-venv
 OBSERVABILITY_PACKAGES := prometheus
-TEST_PACKAGES := libgtest-dev libgmock-dev python3-venv
+TEST_PACKAGES := libgtest-dev libgmock-dev openssl python3-venv
 LINT_PACKAGES := clang-19 clang-format-19 shellcheck yamllint python3-venv
 
 PYTHON := $(CACHE)/python-$(shell sha256sum tests/cluster/requirements.txt | cut -c1-12)
@@ -47,13 +47,13 @@ test test-cluster test-docs test-memory test-observability: export SESSMTP_BIN :
 
 .PHONY: test
 test: build-packages shipped-packages test-packages parser-packages observability-packages cluster-tools packaging-tools shipped $(PYTHON) ## Run all suites that need no root
-	@tools/build shipped contract_transport
+	@tools/build shipped contract_transport contract_login
 	@tools/build asan-ubsan
 	@tools/build tsan unit_kube unit_operator unit_server
 	@$(PYTHON)/bin/python tools/run-tests --target test
 
 .PHONY: test-unit
-test-unit: build-packages test-packages ## Run the unit and the transport contract tests (no cluster)
+test-unit: build-packages test-packages $(PYTHON) ## Run the unit and the contract tests (no cluster)
 	@tools/build dev
 	@python3 tools/run-tests unit contract
 
@@ -141,8 +141,8 @@ test-packages: ## Install the Debian packages that the tests need
 	@tools/install-packages $(TEST_PACKAGES)
 
 .PHONY: parser-packages
-parser-packages: ## Install curl and Node.js, whose parsers read back what the templates of a target wrote
-	@tools/install-packages --for curl,node $(PARSER_PACKAGES)
+parser-packages: ## Install what reads our output back in tests: curl and Node.js templates of a target, zsh completions
+	@tools/install-packages --for curl,node,zsh $(PARSER_PACKAGES)
 
 .PHONY: lint-packages
 lint-packages: ## Install the Debian packages that the checks need

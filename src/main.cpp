@@ -11,11 +11,15 @@
 #include <string_view>
 
 #include "base/process_hardening.h"
+#include "cli/completion.h"
 #include "cli/controller.h"
 #include "cli/derive.h"
+#include "cli/doctor.h"
 #include "cli/exit_code.h"
+#include "cli/plugin.h"
 #include "cli/render.h"
 #include "cli/status.h"
+#include "cli/verify.h"
 
 namespace {
 
@@ -25,6 +29,7 @@ std::optional<std::string> environment_variable(const char* name) {
 }
 
 int run(int argc, char** argv) {
+  const auto called_as = sessmtp::cli::called_as(argv[0]);
   CLI::App app{"Amazon SES SMTP credentials from IAM access keys", "ses-smtp"};
   app.set_version_flag("--version", "ses-smtp " SESSMTP_VERSION);
   app.require_subcommand(1);
@@ -36,6 +41,17 @@ int run(int argc, char** argv) {
   const CLI::App* render = sessmtp::cli::add_render(app, render_options);
   sessmtp::cli::StatusOptions status_options;
   const CLI::App* status = sessmtp::cli::add_status(app, status_options);
+  sessmtp::cli::DoctorOptions doctor_options;
+  const CLI::App* doctor = sessmtp::cli::add_doctor(app, doctor_options);
+  sessmtp::cli::VerifyOptions verify_options;
+  const CLI::App* verify = sessmtp::cli::add_verify(app, verify_options);
+  sessmtp::cli::CompletionOptions completion_options;
+  const CLI::App* completion = sessmtp::cli::add_completion(app, completion_options);
+  sessmtp::cli::name_after_program(app);
+  const bool asked = argc > 1 && std::string_view(argv[1]) == sessmtp::cli::kCompleteCommand;
+  if (asked || called_as == sessmtp::cli::CalledAs::kPluginCompletion) {
+    return sessmtp::cli::run_complete(app, {argv + (asked ? 2 : 1), argv + argc}, std::cout);
+  }
   if (argc == 1) {
     std::cerr << app.help();
     return sessmtp::cli::kUsage;
@@ -43,7 +59,8 @@ int run(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ExtrasError&) {  // its own message would print what may be a secret
-    std::cerr << "error: there is an argument that ses-smtp does not know\n  fix: ses-smtp --help\n";
+    std::cerr << "error: there is an argument that ses-smtp does not know\n  fix: " << sessmtp::cli::program()
+              << " --help\n";
     return sessmtp::cli::kUsage;
   } catch (const CLI::RequiredError& error) {
     const std::string_view word = argv[1];
@@ -52,7 +69,8 @@ int run(int argc, char** argv) {
     if (!app.get_subcommands().empty() || !command_like || word.starts_with('-')) {
       return app.exit(error) == 0 ? sessmtp::cli::kOk : sessmtp::cli::kUsage;
     }
-    std::cerr << "error: \"" << word << "\" is not a command\n  fix: ses-smtp --help lists them\n";
+    std::cerr << "error: \"" << word << "\" is not a command\n  fix: " << sessmtp::cli::program()
+              << " --help lists them\n";
     return sessmtp::cli::kUsage;
   } catch (const CLI::ParseError& error) {
     const bool about_a_value = error.get_name() == "ValidationError" || error.get_name() == "ConversionError";
@@ -78,6 +96,18 @@ int run(int argc, char** argv) {
   if (status->parsed()) {
     return sessmtp::cli::run_status(status_options,
                                     sessmtp::cli::Terminal::for_process(environment_variable));
+  }
+  if (doctor->parsed()) {
+    return sessmtp::cli::run_doctor(doctor_options,
+                                    sessmtp::cli::Terminal::for_process(environment_variable));
+  }
+  if (completion->parsed()) {
+    return sessmtp::cli::run_completion(completion_options, std::cout);
+  }
+  if (verify->parsed()) {
+    const auto terminal = sessmtp::cli::Terminal::for_process(environment_variable);
+    return sessmtp::cli::run_verify(
+        verify_options, {STDIN_FILENO, terminal, sessmtp::SystemClock(), sessmtp::cli::make_curl_probe});
   }
   return sessmtp::cli::kUsage;
 }

@@ -1,8 +1,11 @@
 #include "cli/cluster_access.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <ostream>
+#include <string_view>
 #include <utility>
 
 #include "base/log.h"
@@ -20,6 +23,22 @@ std::unexpected<Problem> no_cluster(const Error& error) {
   return std::unexpected(Problem{.what = "there is no usable cluster configuration",
                                  .why = error.message,
                                  .fix = "try the same with kubectl: kubectl config view --minify"});
+}
+
+// As a shell takes it for one word.
+std::string shell_word(const std::string& text) {
+  const auto plain = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           std::string_view("-_./:@,+=").contains(c);
+  };
+  if (std::ranges::all_of(text, plain)) {
+    return text;
+  }
+  std::string quoted = "'";
+  for (const char c : text) {
+    quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  }
+  return quoted + '\'';
 }
 
 }  // namespace
@@ -98,7 +117,12 @@ Result<std::unique_ptr<ClusterAccess>, Problem> ClusterAccess::open(const Cluste
 }
 
 std::string kubectl(const ClusterOptions& options) {
-  return options.context.empty() ? "kubectl" : "kubectl --context " + options.context;
+  const char* variable = std::getenv("KUBECONFIG");
+  std::string command = "kubectl";
+  if (!options.kubeconfig.empty() && (variable == nullptr || options.kubeconfig != variable)) {
+    command = "KUBECONFIG=" + shell_word(options.kubeconfig) + " kubectl";
+  }
+  return options.context.empty() ? command : command + " --context " + shell_word(options.context);
 }
 
 bool is_about_access(const kube::ApiError& error) {

@@ -9,6 +9,7 @@
 #include "api/names.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "cli/plugin.h"
 
 namespace sessmtp::cli {
 namespace {
@@ -41,7 +42,7 @@ Problem not_found(const kube::NamespacedName& which, const ClusterOptions& optio
   Problem problem{.what = "there is no SesSmtpCredential " + in_quotes(which.name) + " in namespace " +
                           in_quotes(which.namespace_),
                   .why = "",
-                  .fix = "ses-smtp status" +
+                  .fix = program() + " status" +
                          (options.context.empty() ? std::string() : " --context " + options.context) +
                          " --namespace " + which.namespace_ + " lists those that are there"};
   std::vector<std::string> here;
@@ -70,14 +71,13 @@ Problem not_found(const kube::NamespacedName& which, const ClusterOptions& optio
 
 }  // namespace
 
-kube::ApiResult<std::vector<json>> list_credentials(kube::Client& client, const std::string& namespace_) {
-  std::vector<json> objects;
-  kube::ListOptions page;
+kube::ApiResult<void> list_all(kube::Client& client, const std::string& path, kube::ListOptions page,
+                               const std::function<void(const json& object)>& on_object) {
   page.limit = kPage;
   do {
-    const auto end = client.list(api::credential_path(namespace_), page, {}, [&](std::string_view text) {
-      if (auto object = kube::parse_object(text)) {
-        objects.push_back(std::move(*object));
+    const auto end = client.list(path, page, {}, [&on_object](std::string_view text) {
+      if (const auto object = kube::parse_object(text)) {
+        on_object(*object);
       }
     });
     if (!end) {
@@ -85,6 +85,16 @@ kube::ApiResult<std::vector<json>> list_credentials(kube::Client& client, const 
     }
     page.continue_token = end->continue_token;
   } while (!page.continue_token.empty());
+  return {};
+}
+
+kube::ApiResult<std::vector<json>> list_credentials(kube::Client& client, const std::string& namespace_) {
+  std::vector<json> objects;
+  const auto listed = list_all(client, api::credential_path(namespace_), {},
+                               [&objects](const json& object) { objects.push_back(object); });
+  if (!listed) {
+    return std::unexpected(listed.error());
+  }
   return objects;
 }
 

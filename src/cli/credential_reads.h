@@ -1,6 +1,7 @@
 // Reading SesSmtpCredentials for a person: what is said when they cannot be had.
 #pragma once
 
+#include <functional>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
@@ -12,6 +13,11 @@
 #include "kube/object.h"
 
 namespace sessmtp::cli {
+
+// Page by page, as it is now. The error of the first page that could not be had.
+[[nodiscard]] kube::ApiResult<void> list_all(
+    kube::Client& client, const std::string& path, kube::ListOptions page,
+    const std::function<void(const nlohmann::json& object)>& on_object);
 
 // All of a namespace, or of the cluster when that is empty.
 [[nodiscard]] kube::ApiResult<std::vector<nlohmann::json>> list_credentials(kube::Client& client,

@@ -50,7 +50,7 @@ std::string CredentialView::hint() const {
   if (ready.status != "True") {
     return ready.message;
   }
-  return verified.status == "False" ? "login refused: " + verified.message : "";
+  return verified.status == "False" ? "login: " + verified.message : "";
 }
 
 CredentialView view_of(const json& object) {

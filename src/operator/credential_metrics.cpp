@@ -36,6 +36,12 @@ std::optional<WallTime> last_sync(const api::Status& status, const api::Conditio
   return std::max(ready->last_transition_time, status.last_rotation_time.value_or(WallTime{}));
 }
 
+// Those that say why they are not restarted yet.
+double count_pending(const std::vector<api::Rollout>& rollouts) {
+  return static_cast<double>(
+      std::ranges::count_if(rollouts, [](const api::Rollout& rollout) { return !rollout.reason.empty(); }));
+}
+
 }  // namespace
 
 CredentialMetrics::CredentialMetrics(List list) : list_(std::move(list)) {}
@@ -52,6 +58,9 @@ std::vector<MetricFamily> CredentialMetrics::Collect() const {
   MetricFamily sync_family =
       gauge("ses_smtp_credential_last_sync_timestamp_seconds",
             "When the target was last brought in line, in Unix time; only while ready");
+  MetricFamily rollout_family =
+      gauge("ses_smtp_credential_rollouts_pending",
+            "Workloads of spec.rolloutRestartTargets whose restart is due and was not made yet");
   for (const auto& credential : list_()) {
     if (credential->meta.terminating) {
       continue;  // nothing is done about it any more, so whatever it says nobody has to look into
@@ -72,10 +81,13 @@ std::vector<MetricFamily> CredentialMetrics::Collect() const {
     add(key_family, labels, status.key_since);
     add(rotation_family, labels, status.last_rotation_time);
     add(sync_family, labels, last_sync(status, ready));
+    if (!status.rollouts.empty()) {
+      add(rollout_family, labels, count_pending(status.rollouts));
+    }
   }
   std::vector<MetricFamily> families{std::move(ready_family), std::move(condition_family),
-                                     std::move(key_family), std::move(rotation_family),
-                                     std::move(sync_family)};
+                                     std::move(key_family),   std::move(rotation_family),
+                                     std::move(sync_family),  std::move(rollout_family)};
   std::erase_if(families, [](const MetricFamily& family) { return family.metric.empty(); });
   return families;
 }

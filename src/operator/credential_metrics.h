@@ -1,5 +1,5 @@
 // A few series for each credential, made from the live objects whenever somebody scrapes: they appear with
-// their object, disappear when its deletion begins, and cannot go stale. At most eight for each; no label
+// their object, disappear when its deletion begins, and cannot go stale. At most nine for each; no label
 // holds anything of a Secret.
 #pragma once
 

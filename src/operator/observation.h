@@ -79,6 +79,9 @@ using LiveRead = std::variant<NotRead, Missing, kube::Secret, kube::ApiError>;
 // The answer to the write that the last plan asked for.
 using WriteAnswer = std::variant<api::SecretVersion, kube::ApiError>;
 
+// Failed looks in a row that nobody needs to read of in status: with the queue's backoff, about a second.
+inline constexpr unsigned kHiccups = 8;
+
 struct Observation {
   api::SesSmtpCredential credential;
   Sight source;

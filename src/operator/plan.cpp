@@ -12,6 +12,7 @@
 #include "api/target.h"
 #include "base/text.h"
 #include "operator/ownership.h"
+#include "operator/rollout.h"
 #include "operator/rotation.h"
 #include "operator/verification.h"
 #include "operator/write_failure.h"
@@ -29,12 +30,6 @@ using api::SesSmtpCredential;
 using api::Status;
 using kube::Event;
 using kube::EventType;
-
-// Failed looks in a row that nobody needs to read of in status: with the queue's backoff, about a second.
-constexpr unsigned kHiccups = 8;
-
-// A workload that could not be restarted is tried again then.
-constexpr std::chrono::seconds kRestartRetry{60};
 
 // A resourceVersion that no object has: server-side apply with it can only create.
 constexpr const char* kNeverAVersion = "1";
@@ -96,9 +91,13 @@ class Planner {
     return result;
   }
 
-  [[nodiscard]] Plan settled() const {
+  Plan settled() {
+    look_again_at(time_left_of(status_.previous));
+    if (const auto restart = restart_due_in(status_, o_.now); restart > std::chrono::milliseconds(0)) {
+      look_again_at(restart);
+    }
     Plan result;
-    result.look_again = time_left_of(status_.previous);
+    result.look_again = look_again_;
     return result;
   }
 
@@ -232,12 +231,14 @@ class Planner {
       }
       target = std::get<SecretVersion>(*o_.written);
     }
-    auto rollouts = roll(ingredients);
-    if (!rollouts) {
-      return std::move(rollouts.error());
+    Rollouts rollouts = roll(ingredients, difference);
+    if (!rollouts.wanted.empty()) {
+      Plan result;
+      result.restarts = std::move(rollouts.wanted);
+      return result;
     }
     return succeed(current.masked_id, ingredients, standing, ownership, difference, std::move(target),
-                   std::move(*rollouts));
+                   std::move(rollouts));
   }
 
   // What status says of the target, it says of this pair, whatever has become of source and spec since.
@@ -290,90 +291,16 @@ class Planner {
     return fail(*problem);
   }
 
-  // How far each workload follows the target, which now holds what these ingredients give; or a plan that
-  // wants restarts.
-  [[nodiscard]] Result<std::vector<api::Rollout>, Plan> roll(api::Ingredients& ingredients) {
-    std::vector<api::Rollout> rollouts;
-    const std::string digest = digest_of(ingredients);
-    Plan wanted;
-    for (const api::Workload& workload : credential_.spec.rollout_restart_targets) {
-      const auto before = std::ranges::find(status_.rollouts, workload, &api::Rollout::workload);
-      if (before == status_.rollouts.end()) {  // its pods have the data of now, as far as anybody knows
-        rollouts.push_back({.workload = workload, .digest = digest});
-        continue;
-      }
-      api::Rollout rollout = *before;
-      if (digest.empty() || rollout.digest == digest) {
-        rollout.requested_at.reset();
-        rollout.reason.clear();
-      } else if (!follow(rollout, digest)) {
-        wanted.restarts.push_back({.workload = workload,
-                                   .secret = credential_.spec.target.name,
-                                   .digest = digest,
-                                   .requested_at = *rollout.requested_at});
-      }
-      rollouts.push_back(std::move(rollout));
-    }
-    if (!wanted.restarts.empty()) {
-      return std::unexpected(std::move(wanted));
-    }
-    return rollouts;
-  }
-
-  // The pair before a rotation goes by itself; nobody needs a restart for that.
-  [[nodiscard]] std::string digest_of(api::Ingredients& ingredients) const {
+  // How far each workload follows the target, which now holds what these ingredients give. Only here: while
+  // Ready is not True, nobody knows what the target ought to hold.
+  [[nodiscard]] Rollouts roll(api::Ingredients& ingredients, const api::Drift& difference) const {
     if (credential_.spec.rollout_restart_targets.empty()) {
       return {};
     }
     auto previous = std::exchange(ingredients.previous, std::nullopt);
-    const auto rendered = render_target(credential_, ingredients);
+    const auto lasting = render_target(credential_, ingredients);
     ingredients.previous = std::move(previous);
-    return rendered ? api::data_digest(rendered->data, credential_.meta.uid) : std::string();
-  }
-
-  // False: it is to be restarted now, and nobody has tried yet.
-  bool follow(api::Rollout& rollout, const std::string& digest) {
-    if (!rollout.requested_at) {
-      rollout.requested_at = std::chrono::floor<std::chrono::seconds>(o_.now);
-    }
-    if (const auto due = *rollout.requested_at + kRestartDebounce; o_.now < due) {
-      rollout.reason = api::kRestartPending;
-      look_again_at(std::chrono::ceil<std::chrono::milliseconds>(due - o_.now));
-      return true;
-    }
-    const auto tried = o_.restarts.find(rollout.workload);
-    if (tried == o_.restarts.end()) {
-      return false;
-    }
-    const RestartAnswer& answer = tried->second;
-    const std::string workload = rollout.workload.kind + ' ' + in_quotes(rollout.workload.name);
-    switch (answer.result) {
-      case RestartResult::kRestarted:
-        note(EventReason::kRestartTriggered, "Restart",
-             workload + " was restarted, since Secret " + in_quotes(credential_.spec.target.name) +
-                 " has changed");
-        [[fallthrough]];
-      case RestartResult::kUpToDate:
-        rollout.digest = digest;
-        rollout.requested_at.reset();
-        rollout.reason.clear();
-        if (answer.restarted_at != WallTime{}) {
-          rollout.restarted_at = answer.restarted_at;
-        }
-        break;
-      case RestartResult::kTooSoon:
-        rollout.reason = api::kRestartPending;
-        look_again_at(answer.wait);
-        break;
-      case RestartResult::kFailed:
-        if (rollout.reason != answer.reason) {
-          note(EventReason::kRestartFailed, "Restart", workload + ": " + answer.message);
-        }
-        rollout.reason = answer.reason;
-        look_again_at(kRestartRetry);
-        break;
-    }
-    return true;
+    return lasting ? follow_target(o_, lasting->data, difference) : Rollouts{.status = status_.rollouts};
   }
 
   // The soonest counts.
@@ -438,8 +365,7 @@ class Planner {
   }
 
   Plan succeed(const std::string& masked, const api::Ingredients& made_of, const Standing& standing,
-               Ownership ownership, const api::Drift& difference, SecretVersion target,
-               std::vector<api::Rollout> rollouts) {
+               Ownership ownership, const api::Drift& difference, SecretVersion target, Rollouts rollouts) {
     Status next = status_;
     next.access_key_id = masked;
     next.region = made_of.region;
@@ -454,7 +380,7 @@ class Planner {
     next.target_name = credential_.spec.target.name;
     next.target_merged = ownership == Ownership::kShared;
     next.render_version = api::kRenderVersion;
-    next.rollouts = std::move(rollouts);
+    next.rollouts = std::move(rollouts.status);
     next.previous.reset();
     if (made_of.previous) {
       next.previous = {.access_key_id = ses::mask_access_key_id(made_of.previous->username.expose()),
@@ -469,7 +395,12 @@ class Planner {
                                 (ses::is_known_smtp_region(made_of.region)
                                      ? ""
                                      : "; mind that this region is not known to offer SES SMTP");
-    return finish(std::move(next), Reason::kSynced, message, Retry::kNo);
+    std::ranges::move(rollouts.events, std::back_inserter(events_));
+    look_again_at(rollouts.look_again);
+    Plan result =
+        finish(std::move(next), Reason::kSynced, message, rollouts.try_again ? Retry::kBackoff : Retry::kNo);
+    result.retry_after = rollouts.try_again.value_or(std::chrono::milliseconds(0));
+    return result;
   }
 
   void announce_success(const Status& next, const Standing& standing, Ownership ownership,

@@ -44,6 +44,15 @@ void log_first_failure(const Observation& observation) {
   if (observation.written) {
     say(std::get_if<kube::ApiError>(&*observation.written), "write", spec.target.name);
   }
+  for (const auto& [workload, answer] : observation.restarts) {
+    if (answer.result == RestartResult::kTryAgain) {
+      log::warn("workload not restarted, trying again",
+                {{"namespace", observation.credential.meta.namespace_},
+                 {"name", observation.credential.meta.name},
+                 {"workload", in_words(workload)},
+                 {"error", answer.message}});
+    }
+  }
 }
 
 }  // namespace

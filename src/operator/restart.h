@@ -19,33 +19,56 @@ inline constexpr std::chrono::seconds kRestartDebounce{5};
 // Of one workload, whichever credentials ask for it.
 inline constexpr std::chrono::seconds kRestartInterval{60};
 
+// The clocks of the operator and of the API server may differ by that much, and a write takes its time: a
+// workload that is younger than the data by less may have started with the data before.
+inline constexpr std::chrono::seconds kSurelyYounger{60};
+
 struct RestartRequest {
   api::Workload workload;
-  std::string secret;   // the target's name
-  std::string digest;   // of the data that the target now holds
-  WallTime requested_at;  // when it was written
+  std::string secret;     // the target's name
+  std::string digest;     // of the data that the target now holds
+  WallTime requested_at;  // when it was found to have changed last
 };
 
 enum class RestartResult : std::uint8_t {
-  kRestarted,  // its pod template has our annotations now
-  kUpToDate,   // it had them already, or the workload is younger than the data
+  kRestarted,  // its pod template has our annotations, from now or from an earlier try
+  kUpToDate,   // the workload is younger than the data, or on its way out
   kTooSoon,    // restarted by us less than kRestartInterval ago
-  kFailed,
+  kTryAgain,   // the API server did not do its part, or somebody else kept changing the workload
+  kFailed,     // a person has to act
 };
 
 struct RestartAnswer {
   RestartResult result = RestartResult::kFailed;
-  WallTime restarted_at{};                // kRestarted, kUpToDate: when; the epoch: not by us
-  std::chrono::milliseconds wait{0};      // kTooSoon: no sooner than that
-  std::string reason = {};                // kFailed: as in status.rollouts[].reason, "WorkloadNotFound"
-  std::string message = {};               // kFailed: for the event; why, and what to do
+  WallTime restarted_at{};            // kRestarted: when
+  std::chrono::milliseconds wait{0};  // kTooSoon, kTryAgain: no sooner than that
+  std::string reason = {};            // kTryAgain, kFailed: as in status.rollouts[].reason
+  std::string message = {};           // those: why, and what to do; kRestarted: what still has to happen
 };
 
-// What to do with a workload as a live GET shows it: a merge patch (with its uid and resourceVersion, so that
-// two who look at once do not restart it twice), or nothing any more.
+// Names in status.rollouts[].reason, besides kRestartPending.
+inline constexpr const char* kWorkloadNotFound = "WorkloadNotFound";
+inline constexpr const char* kTargetNotReferenced = "TargetNotReferenced";
+inline constexpr const char* kRestartForbidden = "Forbidden";
+inline constexpr const char* kRestartDenied = "AdmissionDenied";
+inline constexpr const char* kRestartApiError = "ApiError";
+
+// Of the pod template.
+inline constexpr const char* kSecretDigestAnnotation = "ses-smtp.dev/secret-digest";
+inline constexpr const char* kRestartedAtAnnotation = "ses-smtp.dev/restarted-at";
+
+// What to do with a workload as a live GET shows it: a merge patch, with its uid and resourceVersion, so that
+// two who look at once do not restart it twice; or nothing, now or at all. A template that does not refer to
+// the target is never touched: naming a workload here lends nobody a right to restart it.
 [[nodiscard]] std::variant<nlohmann::json, RestartAnswer> judge_workload(const nlohmann::json& object,
                                                                          const RestartRequest& request,
                                                                          WallTime now);
+
+// What came of that patch, by the workload that the API server answered with.
+[[nodiscard]] RestartAnswer restarted(const nlohmann::json& object, WallTime now);
+
+// `Deployment "web"`
+[[nodiscard]] std::string in_words(const api::Workload& workload);
 
 // "/apis/apps/v1/namespaces/shop/deployments/web"
 [[nodiscard]] std::string workload_path(std::string_view namespace_, const api::Workload& workload);

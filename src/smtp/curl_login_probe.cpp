@@ -66,16 +66,6 @@ struct MultiFree {
   void operator()(CURLM* multi) const { curl_multi_cleanup(multi); }
 };
 
-// What ends with '\0', as libcurl wants it.
-SecretBytes terminated(const SecretBytes& secret) {
-  std::string text;
-  text.reserve(secret.size() + 1);
-  text.append(secret.expose()).push_back('\0');
-  SecretBytes result(text);
-  wipe(text.data(), text.size());
-  return result;
-}
-
 bool is_ipv6(const std::string& host) {
   in6_addr address{};
   return inet_pton(AF_INET6, host.c_str(), &address) == 1;
@@ -131,6 +121,7 @@ class CurlLogin {
   void set(CURLoption option, Value value) {
     set_up_ = set_up_ && curl_easy_setopt(easy_.get(), option, value) == CURLE_OK;
   }
+  void set_secret(CURLoption option, const SecretBytes& value);
   void set_options(const SecretBytes& username, const SecretBytes& password);
   void set_callbacks();
   [[nodiscard]] bool perform(const std::stop_token& stop);
@@ -142,6 +133,11 @@ class CurlLogin {
   [[nodiscard]] Dialogue::Outcome no_tls() const;
   [[nodiscard]] Dialogue::Outcome broken_off() const;
   [[nodiscard]] bool is_connected() const { return check_.has_begun() || info(CURLINFO_CONNECT_TIME_T) > 0; }
+  void note_connection() {
+    if (is_connected()) {
+      dialogue_.connected();
+    }
+  }
   [[nodiscard]] std::string within_limit() const;
 
   static curl_socket_t open_socket(void* login, curlsocktype purpose, curl_sockaddr* address);
@@ -162,12 +158,20 @@ class CurlLogin {
   std::unique_ptr<CURL, EasyFree> easy_;
 };
 
+void CurlLogin::set_secret(CURLoption option, const SecretBytes& value) {
+  std::string text;
+  text.reserve(value.size() + 1);
+  text.append(value.expose());
+  set(option, text.c_str());  // which libcurl copies
+  wipe(text.data(), text.size());
+}
+
 void CurlLogin::set_options(const SecretBytes& username, const SecretBytes& password) {
   const auto total = static_cast<long>(options_.limits.total.count());
   set(CURLOPT_URL, url_of(endpoint_).c_str());
   set(CURLOPT_PROTOCOLS_STR, "smtp,smtps");
-  set(CURLOPT_USERNAME, terminated(username).expose().data());
-  set(CURLOPT_PASSWORD, terminated(password).expose().data());
+  set_secret(CURLOPT_USERNAME, username);
+  set_secret(CURLOPT_PASSWORD, password);
   set(CURLOPT_LOGIN_OPTIONS, "AUTH=PLAIN;AUTH=LOGIN");
   set(CURLOPT_CONNECT_ONLY, 1L);  // ends after the login; no mail, not even HELP
   set(CURLOPT_PROXY, "");         // whatever the environment says
@@ -253,9 +257,7 @@ bool CurlLogin::perform(const std::stop_token& stop) {
     if (curl_multi_perform(multi_.get(), &running) != CURLM_OK || running == 0) {
       break;
     }
-    if (is_connected()) {
-      dialogue_.connected();
-    }
+    note_connection();
     const Instant now = std::chrono::steady_clock::now();
     if (std::exchange(step, dialogue_.step()) != dialogue_.step()) {
       step_began = now;
@@ -268,6 +270,7 @@ bool CurlLogin::perform(const std::stop_token& stop) {
     const auto left = std::chrono::ceil<milliseconds>(deadline - now);
     curl_multi_poll(multi_.get(), nullptr, 0, static_cast<int>(left.count()), nullptr);
   }
+  note_connection();
   int left_over = 0;
   while (const CURLMsg* message = curl_multi_info_read(multi_.get(), &left_over)) {
     code_ = message->data.result;

@@ -169,12 +169,18 @@ def test_notes_end_with_a_sample_to_apply(site: Site) -> None:
 
 def test_notes_warn(site: Site) -> None:
     notes = site.install(
-        site.namespace(), crds__enabled=False, rbac__create=False, metrics__serviceMonitor__enabled=True
+        site.namespace(),
+        crds__enabled=False,
+        rbac__create=False,
+        networkPolicy__enabled=True,
+        verify__allowedEndpoints=["smtp.example.com:587"],
+        metrics__serviceMonitor__enabled=True,
     )
     warnings = re.findall(r"WARNING: (.*)", notes)
-    assert len(warnings) == 3
+    assert len(warnings) == 4
     for warning, about in zip(
-        warnings, ("the CRD is not in this cluster", "rbac.create", "no ServiceMonitor")
+        warnings,
+        ("the CRD is not in this cluster", "rbac.create", "verify.enabled is false", "no ServiceMonitor"),
     ):
         assert about in warning
 

@@ -42,6 +42,12 @@ def has(item: Any) -> Callable[[Any], bool]:
     return lambda found: item in found
 
 
+def port(number: int) -> Object:
+    return {"port": number}
+
+
+SES_PORTS = (25, 465, 587, 2465, 2587)
+
 ROWS = [
     Row("replicaCount", 3, D, "spec/replicas", 3),
     Row("image.repository", "registry.example:5000/ses", D, f"{C}/image",
@@ -76,6 +82,8 @@ ROWS = [
         f"{LABELS}/rbac.authorization.k8s.io~1aggregate-to-edit", ABSENT),
     Row("rbac.aggregateToAdmin", False, f"ClusterRole/{NAME}-edit",
         f"{LABELS}/rbac.authorization.k8s.io~1aggregate-to-admin", ABSENT),
+    Row("rolloutRestart.enabled", True, f"ClusterRole/{NAME}", "rules/4/resources",
+        ["deployments", "statefulsets", "daemonsets"]),
     Row("watchNamespaces", ["shop", "news"], D, f"{C}/args",
         has("--watch-namespaces=shop,news")),
     Row("maxConcurrentReconciles", 3, D, f"{C}/args", has("--max-concurrent-reconciles=3")),
@@ -167,6 +175,20 @@ ROWS = [
         {"networkPolicy.enabled": True}),
     Row("networkPolicy.apiServer.ports", [8443], "NetworkPolicy", "spec/egress/1/ports", [{"port": 8443}],
         {"networkPolicy.enabled": True}),
+    Row("verify.enabled", True, "NetworkPolicy", "spec/egress/2", {"ports": list(map(port, SES_PORTS))},
+        {"networkPolicy.enabled": True}),
+    Row("verify.allowedEndpoints", ["smtp.example.com:2525", "mail.example.com:587"], D, f"{C}/args",
+        has("--verify-allowed-endpoints=smtp.example.com:2525,mail.example.com:587")),
+    Row("verify.allowedEndpoints", ["smtp.example.com:2525", "mail.example.com:587"], "NetworkPolicy",
+        "spec/egress/2/ports", list(map(port, [*SES_PORTS, 2525])),
+        {"networkPolicy.enabled": True, "verify.enabled": True}),
+    Row("verify.caBundleSecret.name", "smtp-ca", D, f"{C}/args", has("--smtp-ca-file=/smtp-ca/ca.crt")),
+    Row("verify.caBundleSecret.name", "corporate", D, f"{C}/volumeMounts",
+        [{"name": "smtp-ca", "mountPath": "/smtp-ca", "readOnly": True}]),
+    Row("verify.caBundleSecret.name", "corporate", D, f"{POD}/volumes/0/secret",
+        {"secretName": "corporate", "items": [{"key": "ca.crt", "path": "ca.crt"}]}),
+    Row("verify.caBundleSecret.key", "bundle.pem", D, f"{POD}/volumes/0/secret/items",
+        [{"key": "bundle.pem", "path": "ca.crt"}], {"verify.caBundleSecret.name": "corporate"}),
     Row("metrics.enabled", False, D, f"{C}/args", has("--metrics-bind-address=0")),
     Row("metrics.enabled", False, D, f"{C}/ports", [{"name": "health", "containerPort": 8081}]),
     Row("metrics.enabled", False, "NetworkPolicy", "spec/ingress", [{"ports": [{"port": "health"}]}],
@@ -416,14 +438,19 @@ def args_of(objects: Objects) -> list[str]:
 
 
 SOURCE_OF_FLAGS = (ROOT / "src/cli/controller_flags.cpp").read_text()
+WITH_ALL_FLAGS = nested({
+    "watchNamespaces": ["shop"],
+    "verify.allowedEndpoints": ["smtp.example.com:587"],
+    "verify.caBundleSecret.name": "smtp-ca",
+})  # fmt: skip
 
 
 def test_flags_that_values_own_cannot_be_given_again() -> None:
     """Also those that are not given now, and in the form that denies. All others can."""
     every = set(re.findall(r'"!?(--[a-z-]+)', SOURCE_OF_FLAGS))
-    owned = {arg.partition("=")[0] for arg in args_of(render({"watchNamespaces": ["shop"]}))[1:]}
+    owned = {arg.partition("=")[0] for arg in args_of(render(WITH_ALL_FLAGS))[1:]}
     assert owned < every
-    little = {"leaderElection": {"enabled": False}}
+    little = nested({"leaderElection.enabled": False, "verify.caBundleSecret.name": "smtp-ca"})
     for flag in owned:
         for arg in (flag, f"{flag}=1", f"--no-{flag.removeprefix('--')}"):
             message = refusal({"extraArgs": [arg]} | little)
@@ -432,10 +459,39 @@ def test_flags_that_values_own_cannot_be_given_again() -> None:
     render({"extraArgs": [f"{flag}=1" for flag in every - owned]} | little)
 
 
+def test_authorities_from_elsewhere() -> None:
+    """A ConfigMap, say, as trust-manager makes them."""
+    flag = "--smtp-ca-file=/etc/corporate/ca.pem"
+    objects = render({
+        "extraArgs": [flag],
+        "extraVolumes": [{"name": "corporate", "configMap": {"name": "corporate"}}],
+        "extraVolumeMounts": [{"name": "corporate", "mountPath": "/etc/corporate"}],
+    })  # fmt: skip
+    assert [arg for arg in args_of(objects) if "ca-file" in arg] == [flag]
+
+
+def test_authorities_beside_other_volumes() -> None:
+    spec = render(nested({
+        "verify.caBundleSecret.name": "smtp-ca",
+        "extraVolumes": [{"name": "a", "emptyDir": {}}],
+        "extraVolumeMounts": [{"name": "a", "mountPath": "/a"}],
+    })).the("Deployment")["spec"]["template"]["spec"]  # fmt: skip
+    assert [volume["name"] for volume in spec["volumes"]] == ["smtp-ca", "a"]
+    assert [mount["name"] for mount in spec["containers"][0]["volumeMounts"]] == ["smtp-ca", "a"]
+
+
+def test_no_port_twice_in_the_policy() -> None:
+    """Two that say the same are a mistake to whoever reads it."""
+    values = {"networkPolicy.enabled": True, "verify.enabled": True,
+              "verify.allowedEndpoints": ["a.example:25", "b.example:2525", "c.example:2525"]}  # fmt: skip
+    ports = render(nested(values)).the("NetworkPolicy")["spec"]["egress"][2]["ports"]
+    assert ports == list(map(port, [*SES_PORTS, 2525]))
+
+
 def test_the_program_knows_the_flags() -> None:
     source = SOURCE_OF_FLAGS
-    given = [arg.partition("=")[0] for arg in args_of(render({"watchNamespaces": ["shop"]}))[1:]]
-    assert len(given) == len(set(given)) == 12
+    given = [arg.partition("=")[0] for arg in args_of(render(WITH_ALL_FLAGS))[1:]]
+    assert len(given) == len(set(given)) == 14
     assert [flag for flag in given if f'"{flag}"' not in source and f'"{flag},' not in source] == []
 
 
@@ -446,6 +502,13 @@ NEEDED = [
     {"apiGroups": ["ses-smtp.dev"], "resources": ["sessmtpcredentials"], "verbs": ["list", "watch"]},
     {"apiGroups": ["ses-smtp.dev"], "resources": ["sessmtpcredentials/status"], "verbs": ["patch"]},
     {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch"]},
+]
+RESTARTS = [
+    {
+        "apiGroups": ["apps"],
+        "resources": ["deployments", "statefulsets", "daemonsets"],
+        "verbs": ["get", "patch"],
+    }
 ]
 LEASE = [
     {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["create"]},
@@ -488,6 +551,15 @@ def test_rights_in_some_namespaces() -> None:
         assert binding["subjects"][0]["namespace"] == NAMESPACE
     assert objects.the("Role", f"{NAME}-leader-election", NAMESPACE)["rules"] == LEASE
     assert len(objects.of("Role")) == len(objects.of("RoleBinding")) == 3
+
+
+def test_rights_to_restart() -> None:
+    """Only when asked for, and only where Secrets are served."""
+    everywhere = render({"rolloutRestart.enabled": True})
+    assert everywhere.the("ClusterRole", NAME)["rules"] == NEEDED + RESTARTS
+    some = render({"rolloutRestart.enabled": True, "watchNamespaces": ["shop"]})
+    assert some.the("Role", NAME, "shop")["rules"] == NEEDED + RESTARTS
+    assert "deployments" not in yaml.dump(some.of("ClusterRole"))
 
 
 def test_rights_of_users() -> None:

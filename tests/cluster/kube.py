@@ -13,6 +13,7 @@ __all__ = ["Api", "ApiException", "Object"]
 Object = dict[str, Any]
 
 RBAC, ADMISSION = "/apis/rbac.authorization.k8s.io/v1", "/apis/admissionregistration.k8s.io/v1"
+APPS = "/apis/apps/v1"
 KINDS = {
     "ConfigMap": ("/api/v1", "configmaps"),
     "Namespace": ("/api/v1", "namespaces"),
@@ -21,6 +22,11 @@ KINDS = {
     "Secret": ("/api/v1", "secrets"),
     "Service": ("/api/v1", "services"),
     "ServiceAccount": ("/api/v1", "serviceaccounts"),
+    "ControllerRevision": (APPS, "controllerrevisions"),
+    "DaemonSet": (APPS, "daemonsets"),
+    "Deployment": (APPS, "deployments"),
+    "ReplicaSet": (APPS, "replicasets"),
+    "StatefulSet": (APPS, "statefulsets"),
     "ClusterRole": (RBAC, "clusterroles"),
     "ClusterRoleBinding": (RBAC, "clusterrolebindings"),
     "Role": (RBAC, "roles"),

@@ -16,7 +16,6 @@
 namespace sessmtp::smtp::testing {
 namespace {
 
-using ::testing::AnyOf;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::StartsWith;
@@ -149,7 +148,7 @@ TEST_F(StartTls, TotalLimitCountsOverAllSteps) {
   server().conduct({{"hang", "login"}});
   options().limits = {.connect = 1min, .reply = 1min, .total = 1s};
   const auto began = Clock::now();
-  EXPECT_EQ(log_in(pair_of_key()).verdict, LoginVerdict::kTemporaryFailure);
+  EXPECT_THAT(log_in(pair_of_key()).detail, HasSubstr("within 1s"));
   EXPECT_LT(Clock::now() - began, 5s);
 }
 
@@ -229,7 +228,7 @@ class CalledOff : public LoginTest, public ::testing::WithParamInterface<std::tu
     const auto began = Clock::now();
     stop.request_stop();
     EXPECT_FALSE(login.get());
-    EXPECT_LT(Clock::now() - began, 300ms);
+    EXPECT_LT(Clock::now() - began, 1s);
   }
 };
 

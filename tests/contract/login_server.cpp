@@ -10,6 +10,7 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdlib>
 #include <cstring>
@@ -21,10 +22,10 @@
 namespace sessmtp::smtp::testing {
 namespace {
 
-std::atomic<int> lookups_made = 0;
-std::mutex lookup_mutex;
-std::condition_variable lookup_changed;
-bool lookup_hangs = false;
+std::atomic<int> g_lookups_made = 0;
+std::mutex g_lookup_mutex;
+std::condition_variable g_lookup_changed;
+bool g_lookup_hangs = false;
 
 void write_at_once(const std::filesystem::path& file, const std::string& text) {
   const std::filesystem::path fresh = file.string() + ".new";
@@ -96,7 +97,8 @@ std::string LoginServer::start() {
   forget();
   std::array<int, 2> output{};
   const pid_t parent = getpid();
-  if (pipe(output.data()) != 0 || (process_ = fork()) < 0) {
+  process_ = pipe(output.data()) == 0 ? fork() : -1;
+  if (process_ < 0) {
     return "no process for the fake SES";
   }
   if (process_ == 0) {
@@ -153,18 +155,18 @@ void LoginServer::forget() const {
 }
 
 HangingLookup::HangingLookup() {
-  const std::lock_guard lock(lookup_mutex);
-  lookup_hangs = true;
+  const std::lock_guard lock(g_lookup_mutex);
+  g_lookup_hangs = true;
 }
 
 HangingLookup::~HangingLookup() {
-  const std::lock_guard lock(lookup_mutex);
-  lookup_hangs = false;
-  lookup_changed.notify_all();
+  const std::lock_guard lock(g_lookup_mutex);
+  g_lookup_hangs = false;
+  g_lookup_changed.notify_all();
 }
 
 int lookups() {
-  return lookups_made;
+  return g_lookups_made;
 }
 
 }  // namespace sessmtp::smtp::testing
@@ -174,10 +176,11 @@ extern "C" int getaddrinfo(const char* node, const char* service, const addrinfo
   using namespace sessmtp::smtp::testing;
   const auto real = reinterpret_cast<decltype(&::getaddrinfo)>(dlsym(RTLD_NEXT, "getaddrinfo"));
   const std::string_view name = node != nullptr ? node : "";
-  ++lookups_made;
+  ++g_lookups_made;
   if (name == "hangs.test") {
-    std::unique_lock lock(lookup_mutex);
-    lookup_changed.wait(lock, [] { return !lookup_hangs; });
+    std::unique_lock lock(g_lookup_mutex);
+    constexpr std::chrono::seconds kLongEnough(15);  // a login that waits for it fails a test, and ends
+    g_lookup_changed.wait_for(lock, kLongEnough, [] { return !g_lookup_hangs; });
     return EAI_NONAME;
   }
   if (name == kHostOfMetadata) {

@@ -57,7 +57,7 @@ class LoginServer {
   std::uint16_t tls_port_ = 0;
 };
 
-// While it lives, looking up "hangs.test" takes for ever; afterwards it fails.
+// While it lives, looking up "hangs.test" takes 15 seconds; afterwards it fails.
 class HangingLookup {
  public:
   HangingLookup();

@@ -87,7 +87,9 @@ def render(helm: str, *args: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("page", ["install.md", "operations.md", "security.md", "troubleshooting.md"])
+@pytest.mark.parametrize(
+    "page", ["install.md", "operations.md", "security.md", "troubleshooting.md", "verify.md"]
+)
 def test_values_in_the_text_are_those_of_the_chart(page: str) -> None:
     values = yaml.safe_load((CHART / "values.yaml").read_text())
     for code in code_in(page):
@@ -178,7 +180,7 @@ def help_of(program: str, *words: str) -> str:
 
 def test_flags_in_the_text_exist() -> None:
     known = "".join(help_of(str(BINARY), command) for command in ("controller", "derive", "render"))
-    for page in ("concepts.md", "gitops.md", "operations.md", "troubleshooting.md", "faq.md"):
+    for page in ("concepts.md", "gitops.md", "operations.md", "troubleshooting.md", "faq.md", "verify.md"):
         for code in code_in(page):
             for flag in re.findall(r"(?<![\w-])--[a-z][a-z-]+", code):
                 if "kubectl" not in code:

@@ -50,7 +50,7 @@ def test_grid_is_full() -> None:
 def test_each_row_has_panels_below() -> None:
     kinds = [panel["type"] for panel in dashboard()["panels"]]
     titles = [panel["title"] for panel in dashboard()["panels"] if panel["type"] == "row"]
-    assert titles == ["Credentials", "Rotations", "Operator"]
+    assert titles == ["Credentials", "Rotations", "Logins and restarts", "Operator"]
     assert ("row", "row") not in itertools.pairwise([*kinds, "row"])
 
 

@@ -51,6 +51,12 @@ def expressions(path: Path) -> list[str]:
     return re.split(r"\n(?!\s)", text) if text else []
 
 
+# The alerts that fire for the troubled ones, and of whom.
+REPORTED = {
+    "SesSmtpCredentialNotReady": "bad",
+    "SesSmtpVerifyFailing": "elsewhere",
+    "SesSmtpRestartOverdue": "mail",
+}
 RUNBOOKS = sorted((ROOT / "docs/runbooks").glob("SesSmtp*.md"))
 PAGES = [ROOT / "docs/metrics.md", *RUNBOOKS]
 
@@ -75,7 +81,7 @@ def site(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     folder = tmp_path_factory.mktemp("site")
     quick = copy.deepcopy(rules(rendered()))
     for rule in quick:
-        if rule["alert"] == "SesSmtpCredentialNotReady":
+        if rule["alert"] in REPORTED:
             rule["for"] = "2s"
     cluster.api.create("Namespace", {"metadata": {"name": "shop"}})
     controller = Controller(cluster.kubeconfig_of(OPERATOR, folder), folder / "log").start()
@@ -95,9 +101,10 @@ def states(found: dict[str, Any]) -> set[tuple[str, str]]:
 @pytest.fixture(scope="session")
 def healthy(site: Site) -> dict[str, Any]:
     """The alerting rules while all is well."""
-    for name in ("mail", "news"):
+    workload = {"kind": "Deployment", "name": "nowhere"}
+    for name, spec in (("mail", {"rolloutRestartTargets": [workload]}), ("news", {})):
         site.world.write_source(plain(Key.new(), region=REGION), f"{name}-iam")
-        site.world.create_credential(name, source=f"{name}-iam")
+        site.world.create_credential(name, source=f"{name}-iam", **spec)
         site.world.wait_synced(name)
 
     def evaluated() -> dict[str, Any] | None:
@@ -114,7 +121,10 @@ def healthy(site: Site) -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def troubled(site: Site, healthy: dict[str, Any]) -> Site:
-    """One rotation, and a credential whose source cannot work: an error, and not ready."""
+    """
+    One rotation, with a workload that is not there; a credential whose source cannot work: an error, and not
+    ready; and one for a server that it may not be sent to.
+    """
     world = site.world
     world.change_secret("mail-iam", data={key: encode(value) for key, value in plain(Key.new()).items()})
     world.wait_event("Rotated")
@@ -122,6 +132,9 @@ def troubled(site: Site, healthy: dict[str, Any]) -> Site:
     world.write_source(plain(Key(key.secret, key.id), region=REGION), "bad-iam")
     world.create_credential("bad", source="bad-iam")
     world.wait_not_ready("SourceKeysSwapped", "bad")
+    endpoint = {"host": "smtp.example.com", "port": 587}
+    world.create_credential("elsewhere", source="news-iam", endpoint=endpoint, verify={"mode": "Report"})
+    world.wait_event("VerifyFailed", "elsewhere")
     return site
 
 
@@ -130,19 +143,35 @@ def test_nothing_fires_while_all_is_well(healthy: dict[str, Any]) -> None:
     assert states(healthy) == {("inactive", "ok")}
 
 
-def test_the_bad_credential_is_reported(troubled: Site) -> None:
-    prometheus = troubled.prometheus
-
-    def firing() -> Any:
-        rule = prometheus.alerts()["SesSmtpCredentialNotReady"]
+def firing(prometheus: Prometheus, name: str) -> Any:
+    def alert() -> Any:
+        rule = prometheus.alerts()[name]
         return rule["state"] == "firing" and rule["alerts"]
 
-    [alert] = wait_for("the alert fires", firing, 20)
-    shown = {name: alert["labels"].get(name) for name in ("job", "namespace", "name")}
-    assert shown == {"job": JOB, "namespace": "shop", "name": "bad"}
-    assert ", reason SourceKeysSwapped." in alert["annotations"]["description"]
-    others = {name for name, rule in prometheus.alerts().items() if rule["state"] != "inactive"}
-    assert others == {"SesSmtpCredentialNotReady"}
+    [found] = wait_for(f"{name} fires", alert, 30)
+    return found
+
+
+def test_what_is_in_trouble_is_reported(troubled: Site) -> None:
+    """And nothing else."""
+    for name, credential in REPORTED.items():
+        alert = firing(troubled.prometheus, name)
+        shown = {label: alert["labels"].get(label) for label in ("job", "namespace", "name")}
+        assert shown == {"job": JOB, "namespace": "shop", "name": credential}
+    found = troubled.prometheus.alerts()
+    assert {name for name, rule in found.items() if rule["state"] != "inactive"} == set(REPORTED)
+
+
+@pytest.mark.parametrize(
+    ("alert", "words"),
+    [
+        ("SesSmtpCredentialNotReady", ", reason SourceKeysSwapped."),
+        ("SesSmtpVerifyFailing", ", reason EndpointNotAllowed."),
+        ("SesSmtpRestartOverdue", " 1 of the workloads "),
+    ],
+)
+def test_an_alert_says_what_is_wrong(troubled: Site, alert: str, words: str) -> None:
+    assert words in firing(troubled.prometheus, alert)["annotations"]["description"]
 
 
 @pytest.mark.parametrize("shown", queries(), ids=lambda shown: f"{shown[0]} {shown[1]}")
@@ -160,7 +189,7 @@ def test_panel_has_data(shown: Shown, troubled: Site) -> None:
 
 
 def test_panels_count_right(troubled: Site) -> None:
-    """Of three credentials one is not ready, and one was rotated."""
+    """Of four credentials one is not ready, one was rotated, and one is not proved."""
     single = {title: expression for title, _, expression in queries()}
 
     def shown() -> dict[str, list[float]]:
@@ -170,10 +199,12 @@ def test_panels_count_right(troubled: Site) -> None:
             for title in titles
         }
 
-    right = {"Ready": [2], "Not ready": [1], "Rotated in a day": [1]}
+    right = {"Ready": [3], "Not ready": [1], "Rotated in a day": [1]}
     wait_for("the counts are right", lambda: shown() == right, detail=lambda: str(shown()))
     [(labels, _)] = troubled.prometheus.query(filled_in(single["Not ready now"]))
     assert labels == {"namespace": "shop", "name": "bad", "reason": "SourceKeysSwapped"}
+    [(labels, _)] = troubled.prometheus.query(filled_in(single["Logins not proved now"]))
+    assert labels == {"namespace": "shop", "name": "elsewhere", "reason": "EndpointNotAllowed"}
     [(labels, rotated)] = troubled.prometheus.query(filled_in(single["Last rotations"]))
     assert labels == {"namespace": "shop", "name": "mail"}
     [(_, now)] = troubled.prometheus.query("time()")

@@ -184,6 +184,9 @@ def test_alerts_without_series_are_left_out() -> None:
     assert every - set(alerts(render({"perCredential": False} | on))) == {
         "SesSmtpCredentialNotReady",
         "SesSmtpKeyTooOld",
+        "SesSmtpVerifyFailing",
+        "SesSmtpVerifyUnknown",
+        "SesSmtpRestartOverdue",
     }
     assert every - set(alerts(render(on, leaderElection={"enabled": False}))) == {"SesSmtpNoLeader"}
 

@@ -102,6 +102,10 @@ annotations:
 - --leader-election-lease-duration
 - --leader-election-renew-deadline
 - --leader-election-retry-period
+- --verify-allowed-endpoints
+{{- if .Values.verify.caBundleSecret.name }}
+- --smtp-ca-file
+{{- end }}
 - --metrics-bind-address
 - --metrics-per-credential
 - --health-probe-bind-address
@@ -123,9 +127,26 @@ annotations:
 - --leader-election-renew-deadline={{ .leaderElection.renewDeadline }}
 - --leader-election-retry-period={{ .leaderElection.retryPeriod }}
 {{- end }}
+{{- with .verify.allowedEndpoints }}
+- --verify-allowed-endpoints={{ join "," . }}
+{{- end }}
+{{- if .verify.caBundleSecret.name }}
+- --smtp-ca-file=/smtp-ca/ca.crt
+{{- end }}
 - --metrics-bind-address={{ ternary (printf ":%v" .metrics.port) "0" .metrics.enabled }}
 - --metrics-per-credential={{ .metrics.perCredential }}
 - --health-probe-bind-address=:8081
+{{- end }}
+{{- end }}
+
+{{- /* Where logins go, as the ports of a NetworkPolicy: those of Amazon SES and the listed ones. Called with verify. */}}
+{{- define "ses-smtp-operator.smtpPorts" -}}
+{{- $ports := list 25 465 587 2465 2587 }}
+{{- range .allowedEndpoints }}
+{{- $ports = append $ports (regexFind "[0-9]+$" . | int) }}
+{{- end }}
+{{- range uniq $ports }}
+- port: {{ . }}
 {{- end }}
 {{- end }}
 

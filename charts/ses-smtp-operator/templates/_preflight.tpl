@@ -38,6 +38,11 @@
 {{- fail (printf "extraArgs: %s is set by a value of this chart already; change that value" (regexFind "^[^=]+" .)) }}
 {{- end }}
 {{- end }}
+{{- range .Values.verify.allowedEndpoints }}
+{{- if gt (regexFind "[0-9]+$" . | int) 65535 }}
+{{- fail (printf "verify.allowedEndpoints: %s has no port from 1 to 65535" .) }}
+{{- end }}
+{{- end }}
 {{- with .Values.podDisruptionBudget }}
 {{- if and (include "ses-smtp-operator.text" .minAvailable) (include "ses-smtp-operator.text" .maxUnavailable) }}
 {{- fail "podDisruptionBudget: minAvailable and maxUnavailable cannot be set together" }}

@@ -213,6 +213,21 @@ Answer FakeApi::apply(const std::string& path, const json& intent) {
   return {200, live};
 }
 
+Answer FakeApi::merge_patch(const std::string& path, const json& patch) {
+  const json* live = find(path);
+  if (live == nullptr) {
+    return refusal(404, "NotFound", path + " not found");
+  }
+  for (const char* const field : {"uid", "resourceVersion"}) {
+    const json& is = live->at("metadata").at(field);
+    if (patch.value("metadata", json::object()).value(field, is) != is) {
+      return refusal(409, "Conflict", "the object has been modified");
+    }
+  }
+  edit(path, [&patch](json& object) { object.merge_patch(patch); });
+  return {200, *find(path)};
+}
+
 Answer FakeApi::apply_status(const std::string& path, const json& intent) {
   const auto found = objects_.find(path);
   if (found == objects_.end()) {

@@ -60,6 +60,8 @@ class FakeApi {
 
   [[nodiscard]] Answer get(const std::string& path) const;
   [[nodiscard]] Answer apply(const std::string& path, const json& intent);
+  // With the uid and resourceVersion of the object, if the patch says any.
+  [[nodiscard]] Answer merge_patch(const std::string& path, const json& patch);
   [[nodiscard]] Answer apply_status(const std::string& path, const json& intent);
 
  private:

@@ -205,7 +205,9 @@ Answer FakeServer::write(const std::string& path, const Request& request) {
   EXPECT_EQ(request.method, "PATCH");
   EXPECT_EQ(parameter(request, "fieldManager"), "ses-smtp-operator");
   if (parameter(request, "force") != "true") {
-    return refusal(404, "NotFound", "merge patches are for events only, which are not kept");
+    return path.starts_with("/apis/apps/v1/")
+               ? api.merge_patch(path, body)
+               : refusal(404, "NotFound", "events, the other merge patches, are not kept");
   }
   return path.ends_with("/status") ? api.apply_status(path.substr(0, path.size() - 7), body)
                                    : api.apply(path, body);

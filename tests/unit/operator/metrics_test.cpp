@@ -218,6 +218,21 @@ TEST(CredentialMetrics, OfOneThatIsNotReadySayWhyAndNotWhenItWasInLine) {
            1}}));
 }
 
+TEST(CredentialMetrics, CountWorkloadsWhoseRestartIsDue) {
+  api::SesSmtpCredential waiting = credential("mail", "True", "Synced");
+  waiting.status.rollouts = {
+      {.workload = {.kind = "Deployment", .name = "web"}, .digest = "0", .reason = "RestartPending"},
+      {.workload = {.kind = "Deployment", .name = "jobs"}, .digest = "1"},
+      {.workload = {.kind = "StatefulSet", .name = "db"}, .digest = "0", .reason = "Forbidden"}};
+  api::SesSmtpCredential done = credential("news", "True", "Synced");
+  done.status.rollouts = {{.workload = {.kind = "Deployment", .name = "web"}, .digest = "1"}};
+  const Series series = series_of({waiting, done, credential("none", "True", "Synced")});
+  const char* const kPending = "ses_smtp_credential_rollouts_pending";
+  EXPECT_EQ(series.at(kPending + std::string(R"({namespace="shop",name="mail"})")), 2);
+  EXPECT_EQ(series.at(kPending + std::string(R"({namespace="shop",name="news"})")), 0);
+  EXPECT_FALSE(series.contains(kPending + std::string(R"({namespace="shop",name="none"})")));
+}
+
 TEST(CredentialMetrics, ReadySinceItIsInLine) {
   EXPECT_EQ(series_of({credential("mail", "True", "Synced")})
                 .at(R"(ses_smtp_credential_last_sync_timestamp_seconds{namespace="shop",name="mail"})"),

@@ -5,7 +5,9 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include <cstdint>
 #include <cstring>
+#include <initializer_list>
 #include <string>
 
 namespace sessmtp::smtp {
@@ -13,6 +15,7 @@ namespace {
 
 using ::testing::HasSubstr;
 
+using Ports = std::initializer_list<std::uint16_t>;
 const ses::Endpoint kSes = {"email-smtp.eu-west-1.amazonaws.com", 587, ses::Tls::kStartTls};
 
 bool allows(const EndpointPolicy& policy, const std::string& host, std::uint16_t port = 587) {
@@ -37,18 +40,18 @@ bool leads_to(const EndpointPolicy& policy, const ses::Endpoint& endpoint, const
 
 TEST(EndpointPolicyTest, EndpointsOfSesAreAllowed) {
   const EndpointPolicy policy;
-  for (const char* host : {"email-smtp.eu-west-1.amazonaws.com", "email-smtp-fips.us-gov-west-1.amazonaws.com",
-                           "EMAIL-SMTP.EU-West-1.AmazonAWS.com",
-                           "vpce-0a1b2c3d-x9y8z7.email-smtp.us-east-1.vpce.amazonaws.com",
-                           "vpce-0a1b2c3d-x9y8z7-us-east-1a.email-smtp.us-east-1.vpce.amazonaws.com"}) {
-    for (const std::uint16_t port : {25, 465, 587, 2465, 2587}) {
+  for (const char* host :
+       {"email-smtp.eu-west-1.amazonaws.com", "email-smtp-fips.us-gov-west-1.amazonaws.com",
+        "EMAIL-SMTP.EU-West-1.AmazonAWS.com", "vpce-0a1b2c3d-x9y8z7.email-smtp.us-east-1.vpce.amazonaws.com",
+        "vpce-0a1b2c3d-x9y8z7-us-east-1a.email-smtp.us-east-1.vpce.amazonaws.com"}) {
+    for (const std::uint16_t port : Ports{25, 465, 587, 2465, 2587}) {
       EXPECT_TRUE(allows(policy, host, port)) << host << ':' << port;
     }
   }
 }
 
 TEST(EndpointPolicyTest, OtherPortsAreNot) {
-  for (const std::uint16_t port : {0, 22, 24, 26, 80, 443, 588, 2525, 8080, 65535}) {
+  for (const std::uint16_t port : Ports{0, 22, 24, 26, 80, 443, 588, 2525, 8080, 65535}) {
     EXPECT_FALSE(allows(EndpointPolicy(), kSes.host, port)) << port;
   }
 }
@@ -114,9 +117,10 @@ TEST(EndpointPolicyTest, ListedPairsAreAllowedExactly) {
 }
 
 TEST(EndpointPolicyTest, AddressesOfTheInternetAndOfPrivateNetworksAreAllowed) {
-  for (const char* address : {"52.1.2.3", "10.0.0.1", "172.16.0.1", "192.168.1.1", "100.64.0.1", "169.253.255.255",
-                              "169.255.0.0", "126.255.255.255", "128.0.0.0", "1.0.0.0", "2600:1f18::1", "fd00:1234::1",
-                              "fe00::1", "fec0::1", "::ffff:10.0.0.1", "64:ff9b::0a00:0001", "2002:0a00:0001::1"}) {
+  for (const char* address :
+       {"52.1.2.3", "10.0.0.1", "172.16.0.1", "192.168.1.1", "100.64.0.1", "169.253.255.255", "169.255.0.0",
+        "126.255.255.255", "128.0.0.0", "1.0.0.0", "2600:1f18::1", "fd00:1234::1", "fe00::1", "fec0::1",
+        "::ffff:10.0.0.1", "64:ff9b::0a00:0001", "2002:0a00:0001::1"}) {
     EXPECT_TRUE(leads_to(EndpointPolicy(), kSes, address)) << address;
   }
 }
@@ -124,11 +128,31 @@ TEST(EndpointPolicyTest, AddressesOfTheInternetAndOfPrivateNetworksAreAllowed) {
 TEST(EndpointPolicyTest, AddressesOfThisMachineAndItsLinkAreForListedEndpointsOnly) {
   const ses::Endpoint listed = {"smtp.example.com", 2525, ses::Tls::kStartTls};
   const EndpointPolicy policy({{listed.host, listed.port}});
-  for (const char* address :
-       {"127.0.0.1", "127.255.255.255", "127.1.2.3", "0.0.0.0", "0.1.2.3", "169.254.0.0", "169.254.169.254",
-        "169.254.170.2", "169.254.255.255", "::", "::1", "::127.0.0.1", "::169.254.169.254", "::ffff:127.0.0.1",
-        "::ffff:0.0.0.0", "::ffff:169.254.169.254", "fe80::1", "febf:ffff::1", "fd00:ec2::254", "fd00:ec2::23",
-        "fd20:ce::254", "64:ff9b::7f00:1", "64:ff9b::a9fe:a9fe", "2002:7f00:1::", "2002:a9fe:a9fe::1"}) {
+  for (const char* address : {"127.0.0.1",
+                              "127.255.255.255",
+                              "127.1.2.3",
+                              "0.0.0.0",
+                              "0.1.2.3",
+                              "169.254.0.0",
+                              "169.254.169.254",
+                              "169.254.170.2",
+                              "169.254.255.255",
+                              "::",
+                              "::1",
+                              "::127.0.0.1",
+                              "::169.254.169.254",
+                              "::ffff:127.0.0.1",
+                              "::ffff:0.0.0.0",
+                              "::ffff:169.254.169.254",
+                              "fe80::1",
+                              "febf:ffff::1",
+                              "fd00:ec2::254",
+                              "fd00:ec2::23",
+                              "fd20:ce::254",
+                              "64:ff9b::7f00:1",
+                              "64:ff9b::a9fe:a9fe",
+                              "2002:7f00:1::",
+                              "2002:a9fe:a9fe::1"}) {
     EXPECT_FALSE(leads_to(policy, kSes, address)) << address;
     EXPECT_TRUE(leads_to(policy, listed, address)) << address;
     EXPECT_TRUE(leads_to(EndpointPolicy::everything(), kSes, address)) << address;
@@ -155,9 +179,29 @@ TEST(HostAndPort, IsParsed) {
 }
 
 TEST(HostAndPort, SaysWhatIsWrong) {
-  for (const char* text : {"", "smtp.example.com", ":", ":25", "smtp.example.com:", "a:0", "a:65536", "a:-1", "a:+1",
-                           "a: 1", "a:1 ", "a:0x19", "a:25:25", "[::1]:25", "::1:25", "smtp.example.com.:25",
-                           ".example.com:25", "a..b:25", "a b:25", "a/b:25", "u@a:25", "*.example.com:25", "a_b:25"}) {
+  for (const char* text : {"",
+                           "smtp.example.com",
+                           ":",
+                           ":25",
+                           "smtp.example.com:",
+                           "a:0",
+                           "a:65536",
+                           "a:-1",
+                           "a:+1",
+                           "a: 1",
+                           "a:1 ",
+                           "a:0x19",
+                           "a:25:25",
+                           "[::1]:25",
+                           "::1:25",
+                           "smtp.example.com.:25",
+                           ".example.com:25",
+                           "a..b:25",
+                           "a b:25",
+                           "a/b:25",
+                           "u@a:25",
+                           "*.example.com:25",
+                           "a_b:25"}) {
     const auto parsed = parse_host_and_port(text);
     ASSERT_FALSE(parsed) << text;
     EXPECT_EQ(parsed.error().code, ErrorCode::kInvalidInput);

@@ -62,9 +62,9 @@ TEST(LoginVerdictTest, NamesAreOfTheApi) {
     names.insert(to_string(verdict));
   }
   EXPECT_THAT(names, ::testing::UnorderedElementsAre(
-                         "Authenticated", "CredentialsInvalid", "NotSubscribed", "TemporaryFailure", "EndpointUnreachable",
-                         "EndpointNotAllowed", "StartTlsNotOffered", "AuthNotOffered", "CertificateInvalid",
-                         "ProtocolError"));
+                         "Authenticated", "CredentialsInvalid", "NotSubscribed", "TemporaryFailure",
+                         "EndpointUnreachable", "EndpointNotAllowed", "StartTlsNotOffered", "AuthNotOffered",
+                         "CertificateInvalid", "ProtocolError"));
 }
 
 TEST(LoginVerdictTest, EachIsExplainedInItsOwnWords) {
