@@ -759,7 +759,7 @@ FULL_STATUS = {
             "type": "Verified",
             "status": "True",
             "reason": "Authenticated",
-            "message": "email-smtp.eu-west-1.amazonaws.com:587 accepted the login of key AKIA************MPLE",
+            "message": "email-smtp.eu-west-1.amazonaws.com:587 accepted the login",
             "lastTransitionTime": "2026-11-22T08:00:00Z",
             "observedGeneration": 1,
         },
