@@ -9,6 +9,7 @@
 #include "api/names.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "cli/plugin.h"
 
 namespace sessmtp::cli {
 namespace {
@@ -41,7 +42,7 @@ Problem not_found(const kube::NamespacedName& which, const ClusterOptions& optio
   Problem problem{.what = "there is no SesSmtpCredential " + in_quotes(which.name) + " in namespace " +
                           in_quotes(which.namespace_),
                   .why = "",
-                  .fix = "ses-smtp status" +
+                  .fix = program() + " status" +
                          (options.context.empty() ? std::string() : " --context " + options.context) +
                          " --namespace " + which.namespace_ + " lists those that are there"};
   std::vector<std::string> here;

@@ -46,6 +46,7 @@ CalledAs called_as(std::string_view argv0) {
     name() = "kubectl ses-smtp";
     return CalledAs::kPlugin;
   }
+  name() = kProgram;
   return CalledAs::kProgram;
 }
 

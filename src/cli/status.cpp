@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "cli/credential_reads.h"
 #include "cli/credential_view.h"
+#include "cli/plugin.h"
 #include "cli/status_table.h"
 
 namespace sessmtp::cli {
@@ -106,7 +107,7 @@ ExitCode run_status(const StatusOptions& options, const Terminal& terminal) {
   if (!options.name.empty() && !is_dns_name(options.name, 253, true)) {
     return refuse({.what = in_quotes(printable(options.name)) + " is not a name that an object can have",
                    .why = "",
-                   .fix = "ses-smtp status lists them"},
+                   .fix = program() + " status lists them"},
                   terminal, kUsage);
   }
   const auto access = ClusterAccess::open(options.cluster);

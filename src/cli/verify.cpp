@@ -210,6 +210,14 @@ Outcome<LoginPair> pair_from_cluster(const VerifyOptions& options, ClusterAccess
   return std::move(*pair);
 }
 
+// A person may name any server. Whoever wrote the object may not: they need not have a right to read the
+// pair.
+smtp::EndpointPolicy policy_for(const VerifyOptions& options) {
+  const bool from_cluster = !options.from_secret.empty() || !options.from_credential.empty();
+  return from_cluster && !options.server.endpoint.host ? smtp::EndpointPolicy()
+                                                       : smtp::EndpointPolicy::everything();
+}
+
 Outcome<ExitCode> verify(const VerifyOptions& options, const VerifyIo& io) {
   if (auto checked = check_options(options); !checked) {
     return std::unexpected(std::move(checked.error()));
@@ -231,7 +239,7 @@ Outcome<ExitCode> verify(const VerifyOptions& options, const VerifyIo& io) {
     io.terminal.out << verify_heading(*pair, paint) << std::flush;
   }
   const auto probe = io.make_probe(
-      {.policy = smtp::EndpointPolicy::everything(),
+      {.policy = policy_for(options),
        .ca_file = options.ca_file,
        .limits = {.connect = options.timeout, .reply = options.timeout, .total = 3 * options.timeout}});
   const auto report = probe->log_in(pair->endpoint, pair->username, pair->password, {});

@@ -159,7 +159,7 @@ std::vector<Cause> causes_of_refusal(const LoginPair& pair, bool is_right, WallT
                            "environment, says whether they belong together"
                          : program() + " derive --region " + region_to_show(pair) +
                                " --compare-file FILE, with the secret access key of this very id"});
-  if (!is_right && pair.region.empty() && pair.secret_access_key.empty()) {
+  if (!pair.username.expose().starts_with("AKIA")) {
     causes.push_back({.what = "the key is one of a role or a session, which SES SMTP cannot take",
                       .check = "its id must begin with AKIA, and it must come without a session token"});
   }
@@ -186,12 +186,8 @@ std::vector<Cause> causes_of_tls(const smtp::LoginReport& report, const LoginPai
   return {};
 }
 
-std::vector<Cause> causes_of_silence(const smtp::LoginReport& report, const LoginPair& pair) {
-  if (auto causes = causes_of_tls(report, pair); !causes.empty()) {
-    return causes;
-  }
+std::vector<Cause> causes_of_silence(const LoginPair& pair) {
   const std::string host = pair.endpoint.host;
-  const std::string port = std::to_string(pair.endpoint.port);
   std::vector<Cause> causes = {
       {.what = "the host name is wrong, or is not known here", .check = "getent hosts " + host},
       {.what = "a firewall, security group or network policy between here and the server",
@@ -207,6 +203,17 @@ std::vector<Cause> causes_of_silence(const smtp::LoginReport& report, const Logi
 
 bool is_of_unknown_ca(const smtp::LoginReport& report) {
   return report.detail.contains("unknown CA") || report.detail.contains("self-signed");
+}
+
+void explain_cut(const smtp::LoginReport& report, const LoginPair& pair, Advice& advice) {
+  if (!report.detail.contains("during TLS")) {
+    return;
+  }
+  advice.meaning = "The server ended the conversation when TLS was to begin, so nothing was sent to log in.";
+  advice.causes.push_back({.what = "the server has neither TLS 1.2 nor TLS 1.3, or something on the way does "
+                                   "not let TLS through",
+                           .check = "openssl s_client -starttls smtp -connect " + pair.endpoint.host + ':' +
+                                    std::to_string(pair.endpoint.port)});
 }
 
 void explain_certificate(const smtp::LoginReport& report, const LoginPair& pair, Advice& advice) {
@@ -234,7 +241,7 @@ void explain_certificate(const smtp::LoginReport& report, const LoginPair& pair,
 
 std::vector<std::string> findings_in(const LoginPair& pair) {
   std::vector<std::string> findings;
-  if (!is_of_ses(pair.endpoint)) {
+  if (!is_of_ses(pair.endpoint) && !ses::looks_like_access_key_id(pair.username.expose())) {
     return findings;
   }
   for (std::string text : {about_username(pair.username.expose()),
@@ -257,16 +264,16 @@ Advice advise(const smtp::LoginReport& report, const LoginPair& pair, WallTime n
   if (std::string text = about_key(pair, is_right); !text.empty()) {
     advice.findings.push_back(std::move(text));
   }
+  advice.causes = causes_of_tls(report, pair);
   switch (report.verdict) {
+    case LoginVerdict::kEndpointNotAllowed:
+      advice.meaning =
+          "The password was not sent: this server is no SMTP endpoint of Amazon SES, and is named by "
+          "whoever wrote the object and not by you. If it is the right one, add --host " +
+          pair.endpoint.host + '.';
+      break;
     case LoginVerdict::kTemporaryFailure:
-      if (report.detail.contains("during TLS")) {
-        advice.meaning =
-            "The server ended the conversation when TLS was to begin, so nothing was sent to log in.";
-        advice.causes.push_back({.what = "the server has neither TLS 1.2 nor TLS 1.3, or something on the "
-                                         "way does not let TLS through",
-                                 .check = "openssl s_client -starttls smtp -connect " + pair.endpoint.host +
-                                          ':' + std::to_string(pair.endpoint.port)});
-      }
+      explain_cut(report, pair, advice);
       break;
     case LoginVerdict::kCredentialsInvalid:
       advice.meaning = "The server does not take this user name and password.";
@@ -276,7 +283,9 @@ Advice advise(const smtp::LoginReport& report, const LoginPair& pair, WallTime n
       break;
     case LoginVerdict::kEndpointUnreachable:
       advice.meaning = "There was no SMTP server to talk to.";
-      advice.causes = causes_of_silence(report, pair);
+      if (advice.causes.empty()) {
+        advice.causes = causes_of_silence(pair);
+      }
       break;
     case LoginVerdict::kCertificateInvalid:
       explain_certificate(report, pair, advice);

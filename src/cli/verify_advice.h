@@ -23,7 +23,8 @@ struct Advice {
   std::string next;                   // which command looks further; may be empty
 };
 
-// What a person sees at once who knows the pair; for endpoints of SES, whose pairs have a known shape.
+// What a person sees at once who knows the pair; for pairs of SES, which have a known shape: they go to an
+// endpoint of SES, or the user name is the id of an access key.
 [[nodiscard]] std::vector<std::string> findings_in(const LoginPair& pair);
 
 // `how` shows how kubectl is called for the cluster that the pair is from: "kubectl --context dev".

@@ -21,9 +21,9 @@ struct LoginRequest {
 };
 
 struct Login {
-  std::optional<smtp::LoginVerdict> verdict;  // empty: not known yet
-  int reply_code = 0;                         // of the server; 0: it gave none
-  std::string detail = {};                    // what went wrong without one, in a few words
+  std::optional<smtp::LoginVerdict> verdict;                // empty: not known yet
+  int reply_code = 0;                                       // of the server; 0: it gave none
+  std::string detail = {};                                  // what went wrong without one, in a few words
   std::optional<std::chrono::milliseconds> ask_again = {};  // when the next try is due; empty: none is
 };
 

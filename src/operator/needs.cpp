@@ -7,6 +7,7 @@
 #include "api/spec_check.h"
 #include "base/text.h"
 #include "operator/ownership.h"
+#include "operator/rollout.h"
 
 namespace sessmtp::operator_ {
 namespace {
@@ -63,11 +64,6 @@ bool login_due(const Observation& o) {
          (o.login_news || verified == nullptr || verified->status != "True");
 }
 
-bool restart_due(const Status& status) {
-  return std::ranges::any_of(status.rollouts,
-                             [](const api::Rollout& rollout) { return rollout.requested_at.has_value(); });
-}
-
 // Nothing has changed since status was written, so nothing needs to be read.
 bool settled(const Observation& o) {
   const Status& status = o.credential.status;
@@ -84,8 +80,9 @@ bool settled(const Observation& o) {
     return false;
   }
   if (ready->status == "True") {
+    const bool restart_is_due = restart_due_in(status, o.now) == std::chrono::milliseconds(0);
     const bool previous_is_over = status.previous && status.previous->expires_at <= o.now;
-    return target_is_as_written(o) && !previous_is_over && !login_due(o) && !restart_due(status);
+    return target_is_as_written(o) && !previous_is_over && !login_due(o) && !restart_is_due;
   }
   return rendered_so && reason && depends_on_source_only(*reason);
 }

@@ -91,9 +91,13 @@ class Planner {
     return result;
   }
 
-  [[nodiscard]] Plan settled() const {
+  Plan settled() {
+    look_again_at(time_left_of(status_.previous));
+    if (const auto restart = restart_due_in(status_, o_.now); restart > std::chrono::milliseconds(0)) {
+      look_again_at(restart);
+    }
     Plan result;
-    result.look_again = time_left_of(status_.previous);
+    result.look_again = look_again_;
     return result;
   }
 

@@ -18,6 +18,14 @@ using std::chrono::seconds;
 constexpr std::chrono::minutes kMinRetry{1};
 constexpr std::chrono::minutes kMaxRetry{15};
 
+WallTime due(const Rollout& rollout) {
+  return *rollout.requested_at + kRestartDebounce;
+}
+
+milliseconds sooner(const std::optional<milliseconds>& a, milliseconds b) {
+  return a ? std::min(*a, b) : b;
+}
+
 class Follower {
  public:
   Follower(const Observation& observation, std::string digest, bool changed)
@@ -61,8 +69,6 @@ class Follower {
                               .digest = digest_,
                               .requested_at = *rollout.requested_at});
   }
-
-  static WallTime due(const Rollout& rollout) { return *rollout.requested_at + kRestartDebounce; }
 
   void conclude(Rollout& rollout, const RestartAnswer& answer) {
     switch (answer.result) {
@@ -110,8 +116,7 @@ class Follower {
 
   // Rounded up: what is looked at too early is looked at twice.
   void look_again_after(WallTime::duration delay) {
-    const auto rounded = std::chrono::ceil<milliseconds>(delay);
-    result_.look_again = result_.look_again ? std::min(*result_.look_again, rounded) : rounded;
+    result_.look_again = sooner(result_.look_again, std::chrono::ceil<milliseconds>(delay));
   }
 
   const Observation& o_;
@@ -136,6 +141,17 @@ Rollouts follow_target(const Observation& observation, const kube::SecretData& d
     return {.status = observation.credential.status.rollouts};
   }
   return Follower(observation, std::move(digest), has_changed(observation, data, difference)).run();
+}
+
+std::optional<milliseconds> restart_due_in(const api::Status& status, WallTime now) {
+  std::optional<milliseconds> soonest;
+  for (const Rollout& rollout : status.rollouts) {
+    if (rollout.requested_at) {
+      const auto left = std::max(due(rollout) - now, WallTime::duration(0));
+      soonest = sooner(soonest, std::chrono::ceil<milliseconds>(left));
+    }
+  }
+  return soonest;
 }
 
 }  // namespace sessmtp::operator_

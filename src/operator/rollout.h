@@ -8,6 +8,7 @@
 
 #include "api/ses_smtp_credential.h"
 #include "api/target.h"
+#include "base/clock.h"
 #include "kube/event.h"
 #include "kube/secret.h"
 #include "operator/observation.h"
@@ -36,5 +37,9 @@ struct Rollouts {
 //   could not be restarted      again after as long as it has waited already, from one minute to fifteen
 [[nodiscard]] Rollouts follow_target(const Observation& observation, const kube::SecretData& data,
                                      const api::Drift& difference);
+
+// How long until a restart that status knows of may be tried; zero: now. Empty: none is due.
+[[nodiscard]] std::optional<std::chrono::milliseconds> restart_due_in(const api::Status& status,
+                                                                      WallTime now);
 
 }  // namespace sessmtp::operator_

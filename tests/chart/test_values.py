@@ -82,6 +82,8 @@ ROWS = [
         f"{LABELS}/rbac.authorization.k8s.io~1aggregate-to-edit", ABSENT),
     Row("rbac.aggregateToAdmin", False, f"ClusterRole/{NAME}-edit",
         f"{LABELS}/rbac.authorization.k8s.io~1aggregate-to-admin", ABSENT),
+    Row("rolloutRestart.enabled", True, f"ClusterRole/{NAME}", "rules/4/resources",
+        ["deployments", "statefulsets", "daemonsets"]),
     Row("watchNamespaces", ["shop", "news"], D, f"{C}/args",
         has("--watch-namespaces=shop,news")),
     Row("maxConcurrentReconciles", 3, D, f"{C}/args", has("--max-concurrent-reconciles=3")),
@@ -501,6 +503,13 @@ NEEDED = [
     {"apiGroups": ["ses-smtp.dev"], "resources": ["sessmtpcredentials/status"], "verbs": ["patch"]},
     {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch"]},
 ]
+RESTARTS = [
+    {
+        "apiGroups": ["apps"],
+        "resources": ["deployments", "statefulsets", "daemonsets"],
+        "verbs": ["get", "patch"],
+    }
+]
 LEASE = [
     {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["create"]},
     {
@@ -542,6 +551,15 @@ def test_rights_in_some_namespaces() -> None:
         assert binding["subjects"][0]["namespace"] == NAMESPACE
     assert objects.the("Role", f"{NAME}-leader-election", NAMESPACE)["rules"] == LEASE
     assert len(objects.of("Role")) == len(objects.of("RoleBinding")) == 3
+
+
+def test_rights_to_restart() -> None:
+    """Only when asked for, and only where Secrets are served."""
+    everywhere = render({"rolloutRestart": {"enabled": True}})
+    assert everywhere.the("ClusterRole", NAME)["rules"] == NEEDED + RESTARTS
+    some = render({"rolloutRestart": {"enabled": True}, "watchNamespaces": ["shop"]})
+    assert some.the("Role", NAME, "shop")["rules"] == NEEDED + RESTARTS
+    assert "deployments" not in yaml.dump(some.of("ClusterRole"))
 
 
 def test_rights_of_users() -> None:

@@ -48,6 +48,7 @@ STALLED = {
 }  # fmt: skip
 NORMAL = {  # events; all others are warnings
     "Synced", "Rotated", "TargetRepaired", "Adopted", "PreviousExpired", "Suspended", "Resumed",
+    "RestartTriggered",
 }  # fmt: skip
 
 T = TypeVar("T")

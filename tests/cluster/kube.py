@@ -22,6 +22,7 @@ KINDS = {
     "Secret": ("/api/v1", "secrets"),
     "Service": ("/api/v1", "services"),
     "ServiceAccount": ("/api/v1", "serviceaccounts"),
+    "ControllerRevision": (APPS, "controllerrevisions"),
     "DaemonSet": (APPS, "daemonsets"),
     "Deployment": (APPS, "deployments"),
     "ReplicaSet": (APPS, "replicasets"),
@@ -93,6 +94,21 @@ class Api:
 
     def delete(self, kind: str, name: str, namespace: str | None = None, **options: Any) -> None:
         self._unless_missing("DELETE", path(kind, namespace, name), options or None)
+
+    def changes(self, kind: str, namespace: str, since: str) -> Iterator[Object]:
+        """The objects of every event since that resourceVersion, as a watch replays them."""
+        query = {"watch": "true", "resourceVersion": since, "timeoutSeconds": "1"}
+        answer, _, _ = self._client.call_api(
+            path(kind, namespace),
+            "GET",
+            query_params=list(query.items()),
+            auth_settings=["BearerToken"],
+            _preload_content=False,
+            _request_timeout=30,
+        )
+        events = [json.loads(line) for line in answer.data.splitlines()]
+        assert all(event["type"] in ("ADDED", "MODIFIED", "DELETED") for event in events), events
+        return (event["object"] for event in events)
 
     def everything(self, *but: str) -> Iterator[Object]:
         """All objects of all resources of the cluster, but those of some kinds."""

@@ -198,6 +198,8 @@ def test_the_plugin(kubectl: Callable[..., subprocess.CompletedProcess[str]], wo
     assert not re.search(r"(?<!kubectl )\bses-smtp verify", verify)
     status = kubectl("ses-smtp", "status", "-n", world.namespace, "-o", "json")
     assert (status.returncode, status.stdout) == (0, "[]\n"), "flags after the name are the plugin's"
+    lost = kubectl("ses-smtp", "status", "lost", "-n", world.namespace)
+    assert lost.returncode == 1 and "kubectl ses-smtp status --namespace" in lost.stderr
     wrong = kubectl("ses-smtp", "rendr")
     assert wrong.returncode == 2 and "kubectl ses-smtp --help lists them" in wrong.stderr
 

@@ -52,6 +52,14 @@ def keep(duration: str, **target: Any) -> Object:
     return spec(keepPreviousFor=duration, **({"target": target} if target else {}))
 
 
+def restarts(*workloads: Object) -> Object:
+    return spec(rolloutRestartTargets=list(workloads))
+
+
+def workload(kind: str = "Deployment", name: str = "web") -> Object:
+    return {"kind": kind, "name": name}
+
+
 def create(world: World, spec: Object, name: str = "mail", **query: Any) -> Object:
     return world.api.create(
         "SesSmtpCredential", {"metadata": {"name": name}, "spec": spec}, world.namespace, **query
@@ -213,6 +221,10 @@ ACCEPTED = {
     "the previous login, and other data": keep("24h", data={"my.password": "x", "passwords": "y", "a": "b"}),
     "the previous login in a template": keep("24h", data={"pair": "$(previousUsername):$(previousPassword)"}),
     "a previous login in a template that is always empty": data(x="$(previousPassword)"),
+    "a restart of each kind": restarts(
+        *(workload(kind) for kind in ("Deployment", "StatefulSet", "DaemonSet"))
+    ),
+    "16 restarts": restarts(*(workload(name=f"web-{n}") for n in range(16))),
     "suspended": spec(suspend=True),
     "not suspended": spec(suspend=False),
     "everything": {
@@ -241,6 +253,46 @@ ACCEPTED = {
 }
 
 REFUSED = {
+    "a restart of a Job": (
+        restarts(workload("Job")),
+        "spec.rolloutRestartTargets[0].kind",
+        'supported values: "Deployment", "StatefulSet", "DaemonSet"',
+    ),
+    "a restart of nothing": (
+        restarts({"kind": "Deployment"}),
+        "spec.rolloutRestartTargets[0].name",
+        "Required",
+    ),
+    "a restart without a name": (
+        restarts(workload(name="")),
+        "spec.rolloutRestartTargets[0].name",
+        "should be at least 1",
+    ),
+    "a restart in another namespace": (
+        restarts(workload(name="other/web")),
+        "spec.rolloutRestartTargets[0].name",
+        "must be the name of a workload",
+    ),
+    "a restart by a name in upper case": (
+        restarts(workload(name="Web")),
+        "spec.rolloutRestartTargets[0].name",
+        "must be the name of a workload",
+    ),
+    "a restart by a name that is too long": (
+        restarts(workload(name=LONG_NAME + "a")),
+        "spec.rolloutRestartTargets[0].name",
+        "253",
+    ),
+    "a restart of the same twice": (
+        restarts(workload(), workload()),
+        "spec.rolloutRestartTargets[1]",
+        "Duplicate value",
+    ),
+    "17 restarts": (
+        restarts(*(workload(name=f"web-{n}") for n in range(17))),
+        "spec.rolloutRestartTargets",
+        "16",
+    ),
     # what: (spec, field, part of the message)
     "no spec": (None, "spec", "Required value"),
     "no source": ({"region": "eu-west-1"}, "spec.source", "Required value"),
@@ -707,7 +759,7 @@ FULL_STATUS = {
             "type": "Verified",
             "status": "True",
             "reason": "Authenticated",
-            "message": "email-smtp.eu-west-1.amazonaws.com:587 accepted the login of key AKIA************MPLE",
+            "message": "email-smtp.eu-west-1.amazonaws.com:587 accepted the login",
             "lastTransitionTime": "2026-11-22T08:00:00Z",
             "observedGeneration": 1,
         },

@@ -16,6 +16,7 @@ from urllib.parse import quote
 import pytest
 from harness import BINARY, REGION, Controller, World, data_of, encode, wait_for
 from oracle import EXAMPLE, ISSUED, Key, plain
+from process import Server
 from refusals import REFUSALS, TEMPORARY
 
 from kube import ApiException
@@ -118,6 +119,63 @@ def test_nothing_but_secrets_holds_a_value(world: World, controller: Controller)
     assert any(world.namespace in place for place in places) and places["the log at level debug"]
     if leaks(b"\n".join(places.values()), keys):
         assert {where: found for where, text in places.items() if (found := leaks(text, keys))} == {}
+
+
+@pytest.fixture
+def ses(tmp_path: Path) -> Iterator[Server]:
+    with Server(tmp_path / "ses") as server:
+        yield server
+
+
+@pytest.fixture
+def verifier(own_controller: Callable[..., Controller], ses: Server) -> Controller:
+    """Which may log in there."""
+    endpoints = f"localhost:{ses.starttls_port}"
+    return own_controller(f"--smtp-ca-file={ses.ca}", f"--verify-allowed-endpoints={endpoints}")
+
+
+def use_with_logins(world: World, ses: Server) -> list[Key]:
+    """A server that accepts one pair, and repeats others in its replies. Returns the keys."""
+    keys = [Key.new() for _ in range(4)]
+    good, plain_text, encoded, cut = keys
+    ses.accept(good)
+    password = encoded.password(REGION)
+    pair = base64.b64encode(f"\0{encoded.id}\0{password}".encode()).decode()
+    answers = {
+        plain_text.id: f"535 no {plain_text.id} with {plain_text.password(REGION)}",
+        encoded.id: f"454 {pair}\n {encode(password)} {quote(password, safe='')}",
+        cut.id: f"235 {cut.password(REGION)[:30]}\n{cut.password(REGION)[30:]}",
+    }
+    ses.conduct(logins=answers)
+    endpoint = {"host": "localhost", "port": ses.starttls_port}
+    for number, key in enumerate(keys):
+        world.write_source(plain(key, region=REGION), f"iam-{number}")
+        verify = {"mode": "Enforce" if number % 2 == 0 else "Report"}
+        world.create_credential(f"mail-{number}", source=f"iam-{number}", endpoint=endpoint, verify=verify)
+    for number, reason in enumerate(
+        ("Authenticated", "CredentialsInvalid", "TemporaryFailure", "Authenticated")
+    ):
+
+        def verified(name: str = f"mail-{number}", reason: str = reason) -> bool:
+            return world.conditions(name).get("Verified", {}).get("reason") == reason
+
+        world.wait_for(f"mail-{number} says {reason}", verified)
+    world.wait_event("VerifyFailed", "mail-1")
+    return keys
+
+
+def test_logins_leave_no_value(world: World, verifier: Controller, ses: Server) -> None:
+    keys = use_with_logins(world, ses)
+    places = {
+        "the log at level debug": verifier.log(),
+        "/metrics": verifier.metrics().text,
+        "the command line": Path(f"/proc/{verifier.pid}/cmdline").read_text(),
+        "credentials": json.dumps(world.api.list("SesSmtpCredential", world.namespace), ensure_ascii=False),
+        "events": json.dumps(world.api.list("Event", world.namespace), ensure_ascii=False),
+    }
+    assert "login not accepted" in places["the log at level debug"]
+    found = {where: leaks(text.encode(), keys) for where, text in places.items()}
+    assert found == dict.fromkeys(places, [])
 
 
 @pytest.fixture
@@ -247,14 +305,39 @@ def test_memory_holds_no_value_once_all_is_done(world: World, controller: Contro
     except PermissionError as error:
         pytest.skip(f"the kernel lets nobody read it: {error}")
     assert any(world.namespace.encode() in part for part in whole), "the search works: names are remembered"
-    found = {
+    assert values_in(whole, key) == set()
+
+
+def values_in(memory: list[bytes], key: Key) -> set[str]:
+    values = {
+        "secret access key": key.secret,
+        "password": key.password(REGION),
+        "login": f"\0{key.id}\0{key.password(REGION)}",
+    }
+    return {
         what
-        for part in whole
-        for what, value in (("secret access key", key.secret), ("password", key.password(REGION)))
+        for part in memory
+        for what, value in values.items()
         for form in (value.encode(), base64.b64encode(value.encode()))
         if form in part
     }
-    assert found == set()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may read another process's memory")
+def test_memory_holds_no_value_after_a_login(world: World, verifier: Controller, ses: Server) -> None:
+    key = Key.new()
+    ses.accept(key)
+    endpoint = {"host": "localhost", "port": ses.starttls_port}
+    world.write_source(plain(key, region=REGION))
+    world.create_credential(endpoint=endpoint, verify={"mode": "Enforce"})
+    world.wait_event("Synced")
+    world.settle()
+    try:
+        whole = list(memory_of(verifier.pid))
+    except PermissionError as error:
+        pytest.skip(f"the kernel lets nobody read it: {error}")
+    assert any(world.namespace.encode() in part for part in whole), "the search works: names are remembered"
+    assert values_in(whole, key) == set()
 
 
 # ---- after everything else -----------------------------------------------------------------------------

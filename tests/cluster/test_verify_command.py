@@ -1,5 +1,5 @@
-"""`ses-smtp verify` as a person uses it: against a server that behaves as Amazon SES does, or does not, and with
-pairs that stand in a real cluster."""
+"""`ses-smtp verify` as a person uses it: against a server that behaves as Amazon SES does, or does not, and
+with pairs that stand in a real cluster."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from harness import BINARY, OPERATOR, REGION, Cluster, World, binding, encode, wait_for
+from harness import BINARY, REGION, Cluster, World, binding, encode, wait_for
 from oracle import EXAMPLE, Key, format_data, plain, template_values
 from process import Server
 
@@ -106,7 +106,11 @@ CONDUCTS = {
     "of another host": ({"certificate": "other-host"}, "CertificateInvalid", "not for localhost but for"),
     "self-signed": ({"certificate": "self-signed"}, "CertificateInvalid", "--ca-file FILE"),
     "of an unknown CA": ({"certificate": "unknown-ca"}, "CertificateInvalid", "--ca-file FILE"),
-    "old TLS": ({"tls": "1.1"}, "TemporaryFailure", "check: openssl s_client -starttls smtp -connect localhost:"),
+    "old TLS": (
+        {"tls": "1.1"},
+        "TemporaryFailure",
+        "check: openssl s_client -starttls smtp -connect localhost:",
+    ),
     "no SMTP": ({"garbage": "greeting"}, "ProtocolError", "does not speak SMTP"),
     "cut": ({"cut": "login"}, "TemporaryFailure", "cut before"),
     "silent": ({"hang": "greeting"}, "EndpointUnreachable", "--tls implicit"),
@@ -123,6 +127,16 @@ def test_a_login_that_does_not(server: Server, what: str) -> None:
     assert words in done.stdout
     if verdict not in ("CredentialsInvalid", "NotSubscribed"):
         assert [login["code"] for login in server.logins()] != [235]
+
+
+def test_the_other_kind_of_tls(server: Server) -> None:
+    implicit = by_hand(server, "--tls", "implicit")
+    assert implicit.returncode == 1
+    assert "check: --tls starttls" in implicit.stdout
+    where = "--host", HOST, "--port", str(server.tls_port), "--username", EXAMPLE.id
+    starttls = verify(server, *where, "--tls", "starttls", "--timeout", "1s")
+    assert starttls.returncode == 1
+    assert "check: --tls implicit" in starttls.stdout
 
 
 def test_no_server_at_all(server: Server) -> None:
@@ -188,7 +202,21 @@ def test_control_c_ends_it_at_once(server: Server) -> None:
 def in_cluster(
     server: Server, cluster: Cluster, *args: str | Path, kubeconfig: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
-    return verify(server, *args, env={"KUBECONFIG": str(kubeconfig or cluster.kubeconfig)}, password="")
+    """The host is named, since it is none of SES."""
+    env = {"KUBECONFIG": str(kubeconfig or cluster.kubeconfig)}
+    return verify(server, "--host", HOST, *args, env=env, password="")
+
+
+def test_a_host_that_nobody_named(server: Server, world: World, no_controller: None) -> None:
+    """Whoever may write a SesSmtpCredential, but not read Secrets, cannot have a password sent to a server of
+    theirs by somebody who may."""
+    world.write_source(plain(EXAMPLE, region=REGION))
+    world.create_credential(endpoint={"host": HOST, "port": server.starttls_port})
+    env = {"KUBECONFIG": str(world.cluster.kubeconfig)}
+    done = verify(server, "--from-credential", f"{world.namespace}/mail", env=env)
+    assert done.returncode == 1
+    assert "(EndpointNotAllowed)" in done.stdout and f"add --host {HOST}." in " ".join(done.stdout.split())
+    assert server.connections() == []
 
 
 @pytest.mark.parametrize("name", ["Default", "BasicAuth", "Env", "ServiceBinding"])
@@ -197,7 +225,7 @@ def test_the_secret_of_a_format(server: Server, world: World, controller: object
     server.accept(key)
     endpoint = {"host": HOST, "port": server.starttls_port}
     world.synced(key, endpoint=endpoint, target={"format": name})
-    where = () if name != "BasicAuth" else ("--host", HOST, "--port", str(server.starttls_port))
+    where = () if name != "BasicAuth" else ("--port", str(server.starttls_port))
     done = in_cluster(server, world.cluster, "--from-secret", f"{world.namespace}/mail", *where)
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"Secret {world.namespace}/mail, key" in done.stdout
@@ -252,7 +280,7 @@ def test_what_a_credential_would_publish(server: Server, world: World, no_contro
     done = in_cluster(server, world.cluster, "--from-credential", "mail", "-n", world.namespace)
     assert done.returncode == 0, done.stdout + done.stderr
     assert world.secret() is None, "it only looked"
-    other = "--region", "us-east-1", "--host", HOST, "--port", str(server.starttls_port)
+    other = "--region", "us-east-1", "--port", str(server.starttls_port)
     wrong = in_cluster(server, world.cluster, "--from-credential", f"{world.namespace}/mail", *other)
     assert wrong.returncode == 1, "a password of another region"
     assert [login["region"] for login in server.logins()] == [REGION, REGION]

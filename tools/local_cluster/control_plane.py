@@ -11,13 +11,16 @@ from . import HOST
 from .credentials import certificate, kubeconfig
 
 SERVICE_RANGE, SERVICE_IP = "10.96.0.0/16", "10.96.0.1"
-CONTROLLERS = (  # what an operator's tests rest on; those that make pods run want a node
+CONTROLLERS = (  # what an operator's tests rest on; those that make pods want a node
     "serviceaccount-controller",
     "serviceaccount-token-controller",
     "root-ca-certificate-publisher-controller",
     "namespace-controller",
     "garbage-collector-controller",
     "clusterrole-aggregation-controller",
+    "deployment-controller",  # a changed template makes another ReplicaSet, or another revision
+    "daemonset-controller",
+    "statefulset-controller",
 )
 
 

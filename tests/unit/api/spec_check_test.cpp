@@ -76,7 +76,28 @@ INSTANTIATE_TEST_SUITE_P(
              .says = "app.kubernetes.io/name"},
         Case{.spec = R"({"target": {"annotations": {"ses-smtp.dev/region": "b"}}})",
              .says = "ses-smtp.dev/region"},
-        Case{.spec = R"({"target": {"labels": {"k8s.io/x": "b"}}})", .says = "k8s.io/x"}));
+        Case{.spec = R"({"target": {"labels": {"k8s.io/x": "b"}}})", .says = "k8s.io/x"},
+        Case{.spec = R"({"rolloutRestartTargets": [{"kind": "Job", "name": "web"}]})",
+             .says = "use Deployment, StatefulSet or DaemonSet"},
+        Case{.spec = R"({"rolloutRestartTargets": [{"kind": "Deployment", "name": "Web"}]})",
+             .says = "no name of one"},
+        Case{.spec = R"({"rolloutRestartTargets": [{"kind": "Deployment", "name": "other/web"}]})",
+             .says = "no name of one"},
+        Case{.spec = R"({"rolloutRestartTargets": [{"kind": "DaemonSet", "name": "web"},
+                                                   {"kind": "DaemonSet", "name": "web"}]})",
+             .says = "DaemonSet \"web\" twice"}));
+
+TEST(SpecCheck, AtMostSixteenWorkloads) {
+  json spec;
+  for (int i = 0; i < 17; ++i) {
+    spec["rolloutRestartTargets"].push_back({{"kind", "Deployment"}, {"name", "web-" + std::to_string(i)}});
+  }
+  const auto problem = check(spec);
+  ASSERT_TRUE(problem);
+  EXPECT_THAT(problem->message, HasSubstr("more than 16"));
+  spec["rolloutRestartTargets"].erase(0);
+  EXPECT_FALSE(check(spec));
+}
 
 class Accepted : public testing::TestWithParam<const char*> {};
 TEST_P(Accepted, WithoutAWord) {
@@ -93,6 +114,9 @@ INSTANTIATE_TEST_SUITE_P(
         R"({"target": {"conflictPolicy": "Merge", "deletionPolicy": "Retain"}})",
         R"({"target": {"type": "kubernetes.io/basic-auth", "format": "None", "data": {"password": "x"}}})",
         R"({"target": {"labels": {"notk8s.io/x": "b", "example.com/app": "c", "app": "d"}}})",
+        R"({"rolloutRestartTargets": [{"kind": "Deployment", "name": "web"},
+                                      {"kind": "StatefulSet", "name": "web"},
+                                      {"kind": "DaemonSet", "name": "web.v1"}]})",
         R"({"additionalRegions": ["eu-central-1"]})"));
 
 }  // namespace

@@ -207,7 +207,7 @@ TEST(Verify, SaysEveryVerdict) {
       {LoginVerdict::kNotSubscribed, {"The login was refused (NotSubscribed)", "SES console"}},
       {LoginVerdict::kTemporaryFailure, {"(TemporaryFailure)", "Try again later"}},
       {LoginVerdict::kEndpointUnreachable, {"not tried (EndpointUnreachable)", "firewall"}},
-      {LoginVerdict::kEndpointNotAllowed, {"not tried (EndpointNotAllowed)", "was not tried"}},
+      {LoginVerdict::kEndpointNotAllowed, {"not tried (EndpointNotAllowed)", "add --host email-smtp"}},
       {LoginVerdict::kStartTlsNotOffered, {"not tried (StartTlsNotOffered)", "offers no TLS"}},
       {LoginVerdict::kAuthNotOffered, {"not tried (AuthNotOffered)", "no login with PLAIN"}},
       {LoginVerdict::kCertificateInvalid, {"not tried (CertificateInvalid)", "not to be trusted"}},
@@ -232,7 +232,7 @@ TEST(Verify, NamesTheUsualCausesOfARefusal) {
   }
   EXPECT_THAT(texts, ElementsAre(HasSubstr("another region than the server's, which is us-east-1"),
                                  HasSubstr("inactive or was deleted"), HasSubstr("of another"),
-                                 HasSubstr("role or a session"), HasSubstr("younger than a few minutes")));
+                                 HasSubstr("younger than a few minutes")));
 }
 
 TEST(Verify, SeesWhatIsWrongWithThePassword) {
@@ -273,6 +273,10 @@ TEST(Verify, KnowsNoShapesOfOtherServers) {
       run(kRefused, "hunter2", {"--host", "mail.example.com", "--username", "shop", "-o", "json"});
   EXPECT_THAT(ran.object()["findings"], IsEmpty());
   EXPECT_EQ(ran.object()["username"], "****");
+  EXPECT_THAT(ran.out, HasSubstr("role or a session"));
+  const Ran tunnel = run(kRefused, kKey, {"--host", "localhost", "--username", kId});
+  EXPECT_THAT(tunnel.out, HasSubstr("the shape of a secret access key"))
+      << "the user name tells that it is SES";
 }
 
 TEST(Verify, HintsAtTheWrongKindOfTls) {

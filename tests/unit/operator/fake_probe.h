@@ -16,7 +16,8 @@ namespace sessmtp::operator_ {
 class FakeProbe final : public smtp::LoginProbe {
  public:
   std::optional<smtp::LoginReport> log_in(const ses::Endpoint& endpoint, const SecretBytes& username,
-                                          const SecretBytes& /*password*/, std::stop_token /*stop*/) override {
+                                          const SecretBytes& /*password*/,
+                                          std::stop_token /*stop*/) override {
     const std::scoped_lock lock(mutex_);
     logins_.push_back(endpoint.host + ' ' + std::string(username.expose()));
     return report_;

@@ -287,6 +287,19 @@ TEST(Enforce, AnotherRegionBehindTheSameHostIsProvedAnew) {
   EXPECT_THAT(world.data(), Optional(Contains(testing::Pair("region", "us-east-1"))));
 }
 
+// Neither source nor spec has changed, but what follows from them.
+TEST(Enforce, AnotherEndpointAfterAnUpgradeIsProvedAnew) {
+  ProvedWorld world;
+  world.api.edit(api::credential_path("shop", "mail"), [](json& credential) {
+    credential["status"]["endpoint"]["host"] = "smtp.us-east-1.amazonaws.com";
+    credential["status"]["renderVersion"] = 0;
+  });
+  const std::string version = world.version();
+  EXPECT_THAT(look(world).logins, ElementsAre(login_of(kOldKey)));
+  EXPECT_EQ(world.says(), kPending);
+  EXPECT_EQ(world.version(), version);
+}
+
 // What the target holds does not tell of the pair, or not enough: another one must not pass for it.
 TEST(Enforce, APairThatTheTargetDoesNotShowIsProvedAnew) {
   for (const char* text : {"$(host)", "$(username)"}) {
