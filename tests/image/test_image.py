@@ -81,7 +81,7 @@ def sbom(image: Image) -> dict:
 def run(root: Path, *arguments: str, **options) -> subprocess.Popen:
     command = ["chroot", "--userspec=65532:65532", "--groups=", str(root), "/ses-smtp", *arguments]
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    return subprocess.Popen(command, env={"PATH": os.environ["PATH"]}, text=True, **pipes, **options)
+    return subprocess.Popen(command, env={"PATH": os.environ["PATH"]}, text=True, **(pipes | options))
 
 
 # ---- what is in it -------------------------------------------------------------------------------------
