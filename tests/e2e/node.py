@@ -105,6 +105,8 @@ class Node(Cluster):
             yield
         finally:
             self.helm("uninstall", NAME, *here, "--wait", "--ignore-not-found")
+            # Its role may have gone before it could give the lease back: the next would wait for 15 s.
+            self.api.delete("Lease", NAME, NAMESPACE)
 
     def operator_pods(self) -> list[Object]:
         """Without those that are ending."""

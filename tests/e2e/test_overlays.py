@@ -16,6 +16,7 @@ def applied(node: Node, request: pytest.FixtureRequest) -> Iterator[str]:
     try:
         node.kubectl("apply", "--server-side", "--force-conflicts", "--kustomize", folder)
         node.wait_operator(1)
+        node.leader()
         yield request.param
     finally:
         # Not the namespace and the CRD, which others use as well.
