@@ -11,6 +11,7 @@
 #include "api/source.h"
 #include "api/target.h"
 #include "base/text.h"
+#include "operator/cautions.h"
 #include "operator/ownership.h"
 #include "operator/rollout.h"
 #include "operator/rotation.h"
@@ -132,7 +133,9 @@ class Planner {
       additional.emplace(name, *theirs);
     }
     if (!seen_before) {
-      warn_about(*source, *region, *endpoint);
+      for (const api::Caution& caution : cautions(credential_.spec, *source, *region, *endpoint)) {
+        note(caution.reason, "Sync", caution.message);
+      }
     }
     return with_key({.key = source->key,
                      .region = *region,
@@ -140,51 +143,6 @@ class Planner {
                      .additional_endpoints = std::move(additional),
                      .key_since = {},
                      .previous = {}});
-  }
-
-  void warn_about(const api::Source& source, const std::string& region, const ses::Endpoint& endpoint) {
-    for (const api::Caution& caution : source.cautions) {
-      note(caution.reason, "Sync", caution.message);
-    }
-    if (source.region && *source.region != region) {
-      note(EventReason::kRegionDiffers, "Sync",
-           "spec.region " + region + " is used, though Secret " +
-               in_quotes(credential_.spec.source.secret_name) + " says " + *source.region);
-    }
-    warn_if_unknown(region);
-    std::ranges::for_each(credential_.spec.additional_regions,
-                          [this](const std::string& name) { warn_if_unknown(name); });
-    warn_of_unused_regions();
-    if (endpoint.port == 25) {
-      note(EventReason::kPortThrottled, "Sync", "port 25 is throttled by default on EC2; 587 is not");
-    }
-  }
-
-  void warn_if_unknown(const std::string& region) {
-    if (!ses::is_known_smtp_region(region)) {
-      note(EventReason::kRegionUnknown, "Sync",
-           "region " + region + " is not known to offer SES SMTP (list of " +
-               std::string(ses::kKnownRegionsAsOf) +
-               "); the password is derived all the same, but check the spelling: no mail gets out if the "
-               "region "
-               "or its server does not exist");
-    }
-  }
-
-  void warn_of_unused_regions() {
-    const api::TargetSpec& target = credential_.spec.target;
-    if (target.format == api::TargetFormat::kDefault) {
-      return;
-    }
-    for (const std::string& region : credential_.spec.additional_regions) {
-      const bool named = std::ranges::any_of(
-          target.data, [&](const auto& entry) { return entry.second.contains('@' + region); });
-      if (!named) {
-        note(EventReason::kAdditionalRegionUnused, "Sync",
-             "the target has no key for region " + region +
-                 ": only format Default has; name it in spec.target.data, as in $(password@" + region + ")");
-      }
-    }
   }
 
   Plan with_key(api::Ingredients ingredients) {

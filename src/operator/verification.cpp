@@ -36,6 +36,11 @@ std::string name_of(const ses::Endpoint& endpoint) {
   return endpoint.host + ':' + std::to_string(endpoint.port);
 }
 
+// The reply code is that of another command otherwise: what EHLO said lacked something.
+bool is_reply_to_login(LoginVerdict verdict) {
+  return verdict != LoginVerdict::kStartTlsNotOffered && verdict != LoginVerdict::kAuthNotOffered;
+}
+
 // The same words at each try: status is written when something is new.
 std::string describe(const LoginSubject& subject, const Login& login) {
   const std::string where = name_of(subject.endpoint);
@@ -45,7 +50,7 @@ std::string describe(const LoginSubject& subject, const Login& login) {
   std::string text = where;
   if (*login.verdict == LoginVerdict::kEndpointNotAllowed) {
     text += " is not an endpoint that the operator may log in to, so it did not";
-  } else if (login.reply_code != 0) {
+  } else if (login.reply_code != 0 && is_reply_to_login(*login.verdict)) {
     text += " answered " + std::to_string(login.reply_code) + " to the login of key " + subject.masked_id;
   } else {
     text += ": no login with key " + subject.masked_id;
