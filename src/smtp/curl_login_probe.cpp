@@ -407,8 +407,7 @@ std::optional<LoginReport> check_pair(const SecretBytes& username, const SecretB
   if (username.empty() || password.empty()) {
     return not_tried(LoginVerdict::kCredentialsInvalid, "the user name or the password is empty");
   }
-  if (username.expose().find('\0') != std::string_view::npos ||
-      password.expose().find('\0') != std::string_view::npos) {
+  if (username.expose().contains('\0') || password.expose().contains('\0')) {
     return not_tried(LoginVerdict::kCredentialsInvalid, "a NUL byte in the user name or the password");
   }
   return std::nullopt;

@@ -2,6 +2,8 @@
 // the operator would send the login to a host of theirs, or scan ports for them. Pure; thread-safe.
 #pragma once
 
+#include <sys/socket.h>
+
 #include <cstdint>
 #include <set>
 #include <string>
@@ -10,8 +12,6 @@
 
 #include "base/result.h"
 #include "ses/endpoint.h"
-
-struct sockaddr;
 
 namespace sessmtp::smtp {
 

@@ -35,7 +35,7 @@ class FindCluster : public testing::Test {
     setenv("HOME", folder_.path().c_str(), 1);
     forget();
   }
-  ~FindCluster() override { forget(); }
+  void TearDown() override { forget(); }
 
   void write_home_kubeconfig() {
     std::filesystem::create_directory(folder_.path() / ".kube");

@@ -387,7 +387,7 @@ TEST_F(LoginChecksTest, ManyAtOnce) {
   clock.advance(1s);
   (void)checks.ask(name(0), request("AKIA0"));
   (void)checks.ask({"more", "more"}, request("more"));
-  ASSERT_TRUE(eventually([&] { return probe.count() == 2U * LoginQueue::kBurst; }));
+  ASSERT_TRUE(eventually([&] { return probe.count() == 2 * static_cast<std::size_t>(LoginQueue::kBurst); }));
   EXPECT_LE(probe.most(), static_cast<int>(LoginQueue::kPerEndpoint));
   checks.forget_all();
   EXPECT_EQ(counted("ses_smtp_verify_queue_depth"), 0);

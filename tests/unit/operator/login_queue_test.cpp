@@ -12,7 +12,6 @@ namespace {
 
 using namespace std::chrono_literals;
 using testing::ElementsAre;
-using testing::IsEmpty;
 
 const std::string kSes = "email-smtp.eu-west-1.amazonaws.com:587";
 

@@ -322,7 +322,8 @@ TEST(Restart, OfAMergedTargetCountsWhatWeMerge) {
 TEST(Restart, TwoCredentialsOfOneWorkloadDoNotWakeEachOther) {
   RestartWorld world;
   world.credential("other", targets({kWeb})).reconcile("other");
-  EXPECT_NE(world.digest(), world.status("other")["rollouts"][0]["digest"]) << "of the same data";
+  EXPECT_NE(world.digest(), world.status("other")["rollouts"][0]["digest"].get<std::string>())
+      << "of the same data";
   world.rotate();
   world.reconcile("other");
   world.later(5s);

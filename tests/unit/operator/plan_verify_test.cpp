@@ -12,7 +12,6 @@ using namespace std::chrono_literals;
 using smtp::LoginVerdict;
 using testing::AllOf;
 using testing::Contains;
-using testing::Each;
 using testing::ElementsAre;
 using testing::Ge;
 using testing::HasSubstr;
