@@ -66,7 +66,7 @@ class Page {
 
   void paragraph(std::string_view head, const std::string& body) {
     const std::string indent(head.size(), ' ');
-    for (const std::string& line : wrapped(body, room(head.size()))) {
+    for (const std::string& line : wrapped(printable(body), room(head.size()))) {
       text_ += std::string(head) + line + '\n';
       head = indent;
     }
@@ -155,9 +155,9 @@ json certificate_json(const LoginReport& report, WallTime now) {
 
 std::string verify_heading(const LoginPair& pair, const Paint& paint) {
   const bool implicit = pair.endpoint.tls == ses::Tls::kImplicit;
-  std::string text =
-      paint(Ink::kBold, "Login at " + pair.endpoint.host + ':' + std::to_string(pair.endpoint.port) +
-                            (implicit ? " (TLS)" : " (STARTTLS)") + " as " + masked(pair));
+  std::string text = paint(Ink::kBold, "Login at " + printable(pair.endpoint.host) + ':' +
+                                           std::to_string(pair.endpoint.port) +
+                                           (implicit ? " (TLS)" : " (STARTTLS)") + " as " + masked(pair));
   text += '\n';
   Page page(paint, 0);
   page.row("pair", printable(pair.source));

@@ -18,6 +18,7 @@
 #include "../kube/temporary_folder.h"
 #include "base/base64.h"
 #include "cli/verify_advice.h"
+#include "cli/verify_output.h"
 
 namespace sessmtp::cli {
 namespace {
@@ -391,6 +392,23 @@ TEST(VerifyPair, IsOfAnAdditionalRegionWhenThatIsAskedFor) {
   const auto missing = pair_in(secret, {.region = "us-west-2", .endpoint = {}});
   ASSERT_FALSE(missing);
   EXPECT_THAT(missing.error().why, HasSubstr("password.us-west-2"));
+}
+
+// Whoever writes the Secret does not write to the terminal of whoever looks at it, nor what is to be typed.
+TEST(VerifyPair, PrintsNoControlCharactersOfASecret) {
+  const std::string host = "\x1b]0;a\x07.example";
+  const auto pair =
+      pair_in(secret_with({{"username", kId}, {"password", kPassword}, {"host", host}},
+                          {{"ses-smtp.dev/region", "us-east-1"}, {"ses-smtp.dev/credential", "a; id"}}),
+              {});
+  ASSERT_TRUE(pair);
+  EXPECT_FALSE(pair->credential);
+  const LoginReport report = report_of(LoginVerdict::kEndpointNotAllowed);
+  std::ostringstream out;
+  const Paint paint(ColorWhen::kNever, {.out = out, .err = out, .environment = {}});
+  const std::string text = verify_heading(*pair, paint) +
+                           verify_page(report, advise(report, *pair, kNow, "kubectl"), kNow, paint, 0);
+  EXPECT_THAT(text, AllOf(HasSubstr("]0;a .example"), Not(HasSubstr("\x1b")), Not(HasSubstr("\x07"))));
 }
 
 TEST(VerifyPair, YieldsToTheFlags) {
