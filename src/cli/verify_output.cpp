@@ -165,8 +165,8 @@ std::string verify_heading(const LoginPair& pair, const Paint& paint) {
   return text + page.take();
 }
 
-std::string verify_page(const LoginReport& report, const Advice& advice, WallTime now, const Paint& paint,
-                        std::size_t columns) {
+std::string verify_page(const LoginReport& report, const LoginAdvice& advice, WallTime now,
+                        const Paint& paint, std::size_t columns) {
   Page page(paint, columns);
   describe_server(report, now, paint, page);
   page.line("");
@@ -193,7 +193,7 @@ std::string verify_page(const LoginReport& report, const Advice& advice, WallTim
   return page.take();
 }
 
-std::string verify_json(const LoginPair& pair, const LoginReport& report, const Advice& advice,
+std::string verify_json(const LoginPair& pair, const LoginReport& report, const LoginAdvice& advice,
                         WallTime now) {
   json causes = json::array();
   for (const Cause& cause : advice.causes) {

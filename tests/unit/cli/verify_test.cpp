@@ -440,7 +440,7 @@ TEST(VerifyPair, IsComparedWithItsKey) {
   pair.region = "us-east-1";
   pair.key_since = kNow - std::chrono::seconds(40);
   pair.credential = {.namespace_ = "shop", .name = "mail"};
-  const Advice advice = advise(kRefused, pair, kNow, "kubectl");
+  const LoginAdvice advice = advise(kRefused, pair, kNow, "kubectl");
   EXPECT_THAT(advice.findings, IsEmpty());
   ASSERT_FALSE(advice.causes.empty());
   EXPECT_THAT(advice.causes.front().what, HasSubstr("has had it for 40s")) << "the likeliest of a new key";
