@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "cli/terminal.h"
 #include "kube/cpprest_transport.h"
 #include "kube/exec_plugin.h"
 
@@ -44,11 +45,11 @@ std::string shell_word(const std::string& text) {
 }  // namespace
 
 void print(const Problem& problem, std::ostream& err) {
-  err << "error: " << problem.what << '\n';
+  err << "error: " << printable(problem.what) << '\n';
   if (!problem.why.empty()) {
-    err << "  why: " << problem.why << '\n';
+    err << "  why: " << printable(problem.why) << '\n';
   }
-  err << "  fix: " << problem.fix << '\n';
+  err << "  fix: " << printable(problem.fix) << '\n';
 }
 
 void add_cluster_flags(CLI::App& command, ClusterOptions& options) {

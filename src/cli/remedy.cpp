@@ -1,13 +1,9 @@
 #include "cli/remedy.h"
 
+#include "api/names.h"
+
 namespace sessmtp::cli {
 namespace {
-
-// The command in a message that ends with one: "whoever owns it has to consent: kubectl annotate …".
-std::string command_in(const std::string& message) {
-  const auto begin = message.rfind(": kubectl ");
-  return begin == std::string::npos ? std::string() : message.substr(begin + 2);
-}
 
 constexpr const char* kNewKey = " --from-file=accessKeyId=FILE --from-file=secretAccessKey=FILE";
 
@@ -15,9 +11,13 @@ constexpr const char* kNewKey = " --from-file=accessKeyId=FILE --from-file=secre
 
 Advice Remedy::for_reason(api::Reason reason, const std::string& message) const {
   using api::Reason;
-  if (const std::string command = command_in(message); !command.empty()) {
-    return {.fix = message.substr(0, message.rfind(": kubectl ")),
-            .command = command.starts_with("kubectl ") ? kubectl + command.substr(7) : command};
+  // Only the very command that the operator asks for: other parts of a message are words of others.
+  const std::string consent = "annotate secret -n " + credential.namespace_ + ' ' + target + ' ' +
+                              std::string(api::kAllowTakeoverByAnnotation) + '=' + credential.name;
+  for (const std::string& command : {consent, consent + " --overwrite"}) {
+    if (const std::string end = ": kubectl " + command; message.ends_with(end)) {
+      return {.fix = message.substr(0, message.size() - end.size()), .command = kubectl + ' ' + command};
+    }
   }
   const std::string create = "create secret generic " + source + kNewKey;
   switch (reason) {

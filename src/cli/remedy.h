@@ -20,7 +20,7 @@ struct Remedy {
   std::string source;  // names of Secrets
   std::string target;
 
-  // The message is that of the condition: it says what to do, and may hold the very command.
+  // The message is that of the condition: it says what to do, and may end with the command for it.
   [[nodiscard]] Advice for_reason(api::Reason reason, const std::string& message) const;
 
   // "kubectl ARGUMENTS --namespace shop"

@@ -250,7 +250,7 @@ Outcome<ExitCode> verify(const VerifyOptions& options, const VerifyIo& io) {
     find_key(*pair, options.cluster, *access);
   }
   const WallTime now = io.clock.now();
-  const Advice advice = advise(*report, *pair, now, kubectl(options.cluster));
+  const LoginAdvice advice = advise(*report, *pair, now, kubectl(options.cluster));
   io.terminal.out << (options.json ? verify_json(*pair, *report, advice, now)
                                    : verify_page(*report, advice, now, paint, io.terminal.columns))
                   << std::flush;

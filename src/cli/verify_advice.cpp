@@ -205,7 +205,7 @@ bool is_of_unknown_ca(const smtp::LoginReport& report) {
   return report.detail.contains("unknown CA") || report.detail.contains("self-signed");
 }
 
-void explain_cut(const smtp::LoginReport& report, const LoginPair& pair, Advice& advice) {
+void explain_cut(const smtp::LoginReport& report, const LoginPair& pair, LoginAdvice& advice) {
   if (!report.detail.contains("during TLS")) {
     return;
   }
@@ -216,7 +216,7 @@ void explain_cut(const smtp::LoginReport& report, const LoginPair& pair, Advice&
                                     std::to_string(pair.endpoint.port)});
 }
 
-void explain_certificate(const smtp::LoginReport& report, const LoginPair& pair, Advice& advice) {
+void explain_certificate(const smtp::LoginReport& report, const LoginPair& pair, LoginAdvice& advice) {
   if (report.detail.starts_with("the CA file")) {
     advice.meaning = "The file of --ca-file cannot be used, so there was no connection.";
     return;
@@ -253,8 +253,9 @@ std::vector<std::string> findings_in(const LoginPair& pair) {
   return findings;
 }
 
-Advice advise(const smtp::LoginReport& report, const LoginPair& pair, WallTime now, const std::string& how) {
-  Advice advice{
+LoginAdvice advise(const smtp::LoginReport& report, const LoginPair& pair, WallTime now,
+                   const std::string& how) {
+  LoginAdvice advice{
       .meaning = std::string(smtp::explain(report.verdict)), .findings = {}, .causes = {}, .next = {}};
   if (report.verdict == LoginVerdict::kAuthenticated) {
     return advice;

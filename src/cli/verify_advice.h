@@ -16,7 +16,7 @@ struct Cause {
   std::string check;  // a command, or what to look at
 };
 
-struct Advice {
+struct LoginAdvice {
   std::string meaning;                // in a sentence or two
   std::vector<std::string> findings;  // seen in the pair and the endpoint; empty after a login that worked
   std::vector<Cause> causes;          // when nothing was found that explains it
@@ -28,7 +28,7 @@ struct Advice {
 [[nodiscard]] std::vector<std::string> findings_in(const LoginPair& pair);
 
 // `how` shows how kubectl is called for the cluster that the pair is from: "kubectl --context dev".
-[[nodiscard]] Advice advise(const smtp::LoginReport& report, const LoginPair& pair, WallTime now,
-                            const std::string& how);
+[[nodiscard]] LoginAdvice advise(const smtp::LoginReport& report, const LoginPair& pair, WallTime now,
+                                 const std::string& how);
 
 }  // namespace sessmtp::cli

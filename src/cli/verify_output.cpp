@@ -66,7 +66,7 @@ class Page {
 
   void paragraph(std::string_view head, const std::string& body) {
     const std::string indent(head.size(), ' ');
-    for (const std::string& line : wrapped(body, room(head.size()))) {
+    for (const std::string& line : wrapped(printable(body), room(head.size()))) {
       text_ += std::string(head) + line + '\n';
       head = indent;
     }
@@ -155,9 +155,9 @@ json certificate_json(const LoginReport& report, WallTime now) {
 
 std::string verify_heading(const LoginPair& pair, const Paint& paint) {
   const bool implicit = pair.endpoint.tls == ses::Tls::kImplicit;
-  std::string text =
-      paint(Ink::kBold, "Login at " + pair.endpoint.host + ':' + std::to_string(pair.endpoint.port) +
-                            (implicit ? " (TLS)" : " (STARTTLS)") + " as " + masked(pair));
+  std::string text = paint(Ink::kBold, "Login at " + printable(pair.endpoint.host) + ':' +
+                                           std::to_string(pair.endpoint.port) +
+                                           (implicit ? " (TLS)" : " (STARTTLS)") + " as " + masked(pair));
   text += '\n';
   Page page(paint, 0);
   page.row("pair", printable(pair.source));
@@ -165,8 +165,8 @@ std::string verify_heading(const LoginPair& pair, const Paint& paint) {
   return text + page.take();
 }
 
-std::string verify_page(const LoginReport& report, const Advice& advice, WallTime now, const Paint& paint,
-                        std::size_t columns) {
+std::string verify_page(const LoginReport& report, const LoginAdvice& advice, WallTime now,
+                        const Paint& paint, std::size_t columns) {
   Page page(paint, columns);
   describe_server(report, now, paint, page);
   page.line("");
@@ -193,7 +193,7 @@ std::string verify_page(const LoginReport& report, const Advice& advice, WallTim
   return page.take();
 }
 
-std::string verify_json(const LoginPair& pair, const LoginReport& report, const Advice& advice,
+std::string verify_json(const LoginPair& pair, const LoginReport& report, const LoginAdvice& advice,
                         WallTime now) {
   json causes = json::array();
   for (const Cause& cause : advice.causes) {

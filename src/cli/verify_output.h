@@ -15,11 +15,11 @@ namespace sessmtp::cli {
 [[nodiscard]] std::string verify_heading(const LoginPair& pair, const Paint& paint);
 
 // After it. Lines fit into `columns`, unless that is 0.
-[[nodiscard]] std::string verify_page(const smtp::LoginReport& report, const Advice& advice, WallTime now,
-                                      const Paint& paint, std::size_t columns);
+[[nodiscard]] std::string verify_page(const smtp::LoginReport& report, const LoginAdvice& advice,
+                                      WallTime now, const Paint& paint, std::size_t columns);
 
 // The object that docs/command-line.md describes. All its fields are always there.
 [[nodiscard]] std::string verify_json(const LoginPair& pair, const smtp::LoginReport& report,
-                                      const Advice& advice, WallTime now);
+                                      const LoginAdvice& advice, WallTime now);
 
 }  // namespace sessmtp::cli

@@ -323,7 +323,8 @@ Result<LoginPair, Problem> pair_in(const kube::Secret& secret, const EndpointFla
                  .region = region,
                  .source = "Secret " + named(secret.meta.key()) + ", " + found->where,
                  .key_since = parse_rfc3339(secret.meta.annotation(api::kKeySinceAnnotation))};
-  if (const std::string_view owner = secret.meta.annotation(api::kCredentialAnnotation); !owner.empty()) {
+  if (const std::string_view owner = secret.meta.annotation(api::kCredentialAnnotation);
+      is_dns_name(owner, 253, true)) {
     pair.credential = {.namespace_ = secret.meta.namespace_, .name = std::string(owner)};
   }
   return pair;

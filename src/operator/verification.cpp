@@ -86,7 +86,9 @@ std::optional<WallTime> failing_since(const Observation& o, const LoginSubject& 
 }
 
 Condition verified_condition(const Observation& o, const LoginSubject& subject, const Login& login) {
-  if (login.verdict) {
+  // Of a pair that is proved, a server that is away says nothing.
+  const bool tells = login.verdict && (status_of(*login.verdict) != "Unknown" || !is_proved(o, subject));
+  if (tells) {
     return {.type = "Verified",
             .status = std::string(status_of(*login.verdict)),
             .reason = std::string(to_string(*login.verdict)),

@@ -32,7 +32,7 @@ struct LoginSubject {
                                                     const LoginSubject& subject);
 
 // Without observedGeneration and times. While a login is under way, what status says of this very pair
-// stands.
+// stands; that it was accepted stands as well when the server cannot be asked again.
 [[nodiscard]] api::Condition verified_condition(const Observation& observation, const LoginSubject& subject,
                                                 const Login& login);
 

@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdlib>
 #include <filesystem>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -109,6 +110,12 @@ TEST_F(FindCluster, FlagsAndTheEnvironmentChoose) {
   ASSERT_TRUE(config) << config.error().message;
   EXPECT_EQ(config->server, "http://127.0.0.1:2");
   EXPECT_EQ(kubectl(options), "kubectl --context prod");
+}
+
+TEST(PrintProblem, ControlCharactersOfNoObjectReachTheTerminal) {
+  std::ostringstream err;
+  print({.what = "no key \x1b[2J", .why = "profile \x07", .fix = "give\nanother"}, err);
+  EXPECT_EQ(err.str(), "error: no key  [2J\n  why: profile  \n  fix: give another\n");
 }
 
 }  // namespace

@@ -18,6 +18,7 @@ using namespace std::chrono_literals;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::Not;
 using testing::StartsWith;
 
 const WallTime kNow = *parse_rfc3339("2026-01-04T12:00:00Z");
@@ -259,15 +260,27 @@ TEST(Login, WhatTheOperatorFoundOutIsToldWhenNobodyLogsIn) {
 
 // --- what is printed ---
 
-TEST(Remedy, ACommandInAMessageIsTheCommand) {
-  const Remedy remedy{.kubectl = "kubectl --context dev",
-                      .credential = {.namespace_ = "shop", .name = "mail"},
-                      .source = "iam",
-                      .target = "mail"};
-  const Advice advice = remedy.for_reason(api::Reason::kTargetConflict,
-                                          "whoever owns it has to consent: kubectl annotate secret mail a=b");
-  EXPECT_EQ(advice.fix, "whoever owns it has to consent");
-  EXPECT_EQ(advice.command, "kubectl --context dev annotate secret mail a=b");
+const Remedy kRemedy{.kubectl = "kubectl --context dev",
+                     .credential = {.namespace_ = "shop", .name = "mail"},
+                     .source = "iam",
+                     .target = "login"};
+
+TEST(Remedy, TheConsentThatAMessageAsksForIsTheCommand) {
+  const std::string consent = "annotate secret -n shop login ses-smtp.dev/allow-takeover-by=mail";
+  for (const std::string& command : {consent, consent + " --overwrite"}) {
+    const Advice advice = kRemedy.for_reason(api::Reason::kTargetConflict,
+                                             "whoever owns it has to consent: kubectl " + command);
+    EXPECT_EQ(advice.fix, "whoever owns it has to consent");
+    EXPECT_EQ(advice.command, "kubectl --context dev " + command);
+  }
+}
+
+// A message may repeat the names in a certificate, or the kind of an owner.
+TEST(Remedy, WordsOfOthersAreNoCommand) {
+  const std::string message = "the certificate is of an unknown CA: kubectl delete namespace shop";
+  for (const auto reason : {api::Reason::kVerificationFailed, api::Reason::kTargetConflict}) {
+    EXPECT_THAT(kRemedy.for_reason(reason, message).command, Not(HasSubstr("delete")));
+  }
 }
 
 TEST(Findings, TheFirstThingWrongAndItsCommandAreAtTheEnd) {

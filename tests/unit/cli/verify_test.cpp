@@ -18,6 +18,7 @@
 #include "../kube/temporary_folder.h"
 #include "base/base64.h"
 #include "cli/verify_advice.h"
+#include "cli/verify_output.h"
 
 namespace sessmtp::cli {
 namespace {
@@ -393,6 +394,23 @@ TEST(VerifyPair, IsOfAnAdditionalRegionWhenThatIsAskedFor) {
   EXPECT_THAT(missing.error().why, HasSubstr("password.us-west-2"));
 }
 
+// Whoever writes the Secret does not write to the terminal of whoever looks at it, nor what is to be typed.
+TEST(VerifyPair, PrintsNoControlCharactersOfASecret) {
+  const std::string host = "\x1b]0;a\x07.example";
+  const auto pair =
+      pair_in(secret_with({{"username", kId}, {"password", kPassword}, {"host", host}},
+                          {{"ses-smtp.dev/region", "us-east-1"}, {"ses-smtp.dev/credential", "a; id"}}),
+              {});
+  ASSERT_TRUE(pair);
+  EXPECT_FALSE(pair->credential);
+  const LoginReport report = report_of(LoginVerdict::kEndpointNotAllowed);
+  std::ostringstream out;
+  const Paint paint(ColorWhen::kNever, {.out = out, .err = out, .environment = {}});
+  const std::string text = verify_heading(*pair, paint) +
+                           verify_page(report, advise(report, *pair, kNow, "kubectl"), kNow, paint, 0);
+  EXPECT_THAT(text, AllOf(HasSubstr("]0;a .example"), Not(HasSubstr("\x1b")), Not(HasSubstr("\x07"))));
+}
+
 TEST(VerifyPair, YieldsToTheFlags) {
   const kube::Secret secret =
       secret_with({{"username", kId}, {"password", kPassword}, {"host", kEndpoint.host}, {"port", "465"}});
@@ -422,7 +440,7 @@ TEST(VerifyPair, IsComparedWithItsKey) {
   pair.region = "us-east-1";
   pair.key_since = kNow - std::chrono::seconds(40);
   pair.credential = {.namespace_ = "shop", .name = "mail"};
-  const Advice advice = advise(kRefused, pair, kNow, "kubectl");
+  const LoginAdvice advice = advise(kRefused, pair, kNow, "kubectl");
   EXPECT_THAT(advice.findings, IsEmpty());
   ASSERT_FALSE(advice.causes.empty());
   EXPECT_THAT(advice.causes.front().what, HasSubstr("has had it for 40s")) << "the likeliest of a new key";

@@ -338,6 +338,21 @@ TEST(Enforce, ARequestLogsInAnewAndStaysReadyUntilTheVerdict) {
   EXPECT_EQ(world.version(), version);
 }
 
+// A request to log in anew must not cost what is proved when the server happens to be away.
+TEST(Enforce, AServerThatIsAwayTakesNoProofBack) {
+  for (const LoginVerdict outcome : {LoginVerdict::kTemporaryFailure, LoginVerdict::kEndpointUnreachable}) {
+    ProvedWorld world;
+    look(world.annotate("ses-smtp.dev/reconcile-requested-at", "now"));
+    EXPECT_THAT(hear(world, verdict(outcome, 0, 5s)).look_again, Optional(5s)) << "it is tried again";
+    EXPECT_EQ(world.says(), kProved);
+    world.remove("mail");
+    hear(world, verdict(outcome, 0, 5s));
+    EXPECT_THAT(world.data(), Optional(target_data(kOldKey))) << "made anew all the same";
+    hear(world, refused());
+    EXPECT_EQ(world.says(), kRefused);
+  }
+}
+
 // ---- restarts: nothing is known in memory, status is
 
 TEST(Enforce, ARestartWhileProvedAsksForNothing) {
