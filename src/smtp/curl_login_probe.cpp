@@ -433,9 +433,8 @@ std::optional<LoginReport> CurlLoginProbe::log_in(const ses::Endpoint& endpoint,
     return std::nullopt;
   }
   if (!options_.policy.allows(endpoint)) {
-    return cleaned(not_tried(
-        LoginVerdict::kEndpointNotAllowed,
-        "neither of Amazon SES nor listed: " + endpoint.host + ":" + std::to_string(endpoint.port)));
+    return cleaned(
+        not_tried(LoginVerdict::kEndpointNotAllowed, "neither an endpoint of Amazon SES nor listed"));
   }
   if (!is_host(endpoint.host) || endpoint.port == 0) {
     return cleaned(
