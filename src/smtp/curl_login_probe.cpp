@@ -393,7 +393,7 @@ Dialogue::Outcome CurlLogin::broken_off() const {
   if (timed_out_) {
     const bool perhaps_tls = greeting && endpoint_.tls == ses::Tls::kStartTls;
     return {lost,
-            "not " + what + within_limit() + (perhaps_tls ? "; does TLS come first at this port?" : "")};
+            "not " + what + within_limit() + (perhaps_tls ? "; perhaps TLS comes first at this port" : "")};
   }
   if (cut) {
     const std::string alert = check_.alert().empty() ? "" : " (" + check_.alert() + ")";
