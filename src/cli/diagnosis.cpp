@@ -289,9 +289,16 @@ class Diagnosis {
     const Mark mark = verified.status == "True"    ? Mark::kOk
                       : verified.status == "False" ? Mark::kWrong
                                                    : Mark::kUnknown;
-    Finding& finding = add(Step::kLogin, mark, "the operator says " + verified.reason);
+    const bool told = mark != Mark::kOk && std::ranges::any_of(findings_, [&verified](const Finding& one) {
+                        return one.step == Step::kStatus && !one.details.empty() &&
+                               one.details[0].ends_with(verified.message);
+                      });
+    Finding& finding =
+        add(Step::kLogin, mark, "the operator says " + verified.reason + (told ? ", as above" : ""));
     if (mark != Mark::kOk) {
-      finding.details.push_back(verified.message);
+      if (!told) {
+        finding.details.push_back(verified.message);
+      }
       finding.fix = verified.message;
       finding.command = remedy_.describe();
     }

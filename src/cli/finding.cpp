@@ -40,6 +40,16 @@ std::string block(std::string_view text, std::size_t from, std::size_t columns) 
   return result;
 }
 
+std::string unknown_steps(const Findings& findings) {
+  std::string result;
+  for (const Finding& finding : findings) {
+    if (finding.mark == Mark::kUnknown) {
+      result += (result.empty() ? "" : ", ") + std::string(to_string(finding.step));
+    }
+  }
+  return result;
+}
+
 }  // namespace
 
 std::string_view to_string(Step step) {
@@ -90,8 +100,9 @@ std::string findings_text(const kube::NamespacedName& credential, const Findings
       text += '\n' + paint(Ink::kBold, "    " + printable(wrong->command)) + '\n';
     }
   } else {
-    text += verdict(findings) == Mark::kOk ? "\nNothing is wrong.\n"
-                                           : "\nNothing is wrong in what could be looked at.\n";
+    const std::string unknown = unknown_steps(findings);
+    text +=
+        unknown.empty() ? "\nNothing is wrong.\n" : "\nNothing is surely wrong. Not known: " + unknown + '\n';
   }
   return text;
 }

@@ -7,6 +7,7 @@
 
 #include "base/text.h"
 #include "cli/credential_reads.h"
+#include "operator/restart.h"
 
 namespace sessmtp::cli {
 namespace {
@@ -190,6 +191,23 @@ class Pods {
   std::vector<const PodUses*> all_;
 };
 
+// The event RestartFailed says more, for as long as the API server keeps events.
+std::string_view fix_of(std::string_view reason) {
+  if (reason == operator_::kWorkloadNotFound) {
+    return "create it, or take it off spec.rolloutRestartTargets";
+  }
+  if (reason == operator_::kTargetNotReferenced) {
+    return "its pod template does not refer to the target; correct spec.rolloutRestartTargets";
+  }
+  if (reason == operator_::kRestartForbidden) {
+    return "give the operator the right to get and patch it, by the Helm value rolloutRestart.enabled=true";
+  }
+  if (reason == operator_::kRestartDenied) {
+    return "ask whoever runs the admission policy or webhook that refused the change";
+  }
+  return "the API server failed; its log and that of the operator say more";
+}
+
 }  // namespace
 
 Findings diagnose_pods(const Seen& seen) {
@@ -201,8 +219,7 @@ Findings diagnose_restarts(const Seen& seen) {
   if (rollouts.empty() || seen.credential.spec.rollout_restart_targets.empty()) {
     return {};
   }
-  Finding finding{
-      .step = Step::kRestarts, .mark = Mark::kOk, .text = "each workload has been restarted as needed"};
+  Finding finding{.step = Step::kRestarts, .mark = Mark::kOk, .text = "none is due"};
   for (const api::Rollout& rollout : rollouts) {
     const std::string workload = rollout.workload.kind + ' ' + in_quotes(rollout.workload.name);
     if (rollout.reason.empty()) {
@@ -216,7 +233,9 @@ Findings diagnose_restarts(const Seen& seen) {
     } else if (!waits) {
       finding.mark = Mark::kWrong;
       finding.text = "a workload that is to be restarted could not be";
-      finding.fix = "the event RestartFailed says what is in the way";
+      if (finding.fix.empty()) {  // that of the first
+        finding.fix = workload + ": " + std::string(fix_of(rollout.reason));
+      }
       finding.command = seen.kubectl + " describe sesc " + seen.credential.meta.name + " --namespace " +
                         seen.credential.meta.namespace_;
     }

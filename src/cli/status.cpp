@@ -81,7 +81,7 @@ CLI::App* add_status(CLI::App& app, StatusOptions& options) {
       "not\n"
       "be read, 2 wrong usage or no usable kubeconfig.\n\n"
       "  ses-smtp status -n shop\n"
-      "  ses-smtp status -A -o json | jq -r '.[] | select(.ready | not) | .name'");
+      "  ses-smtp status -A -o json | jq -r '.[] | select((.ready or .suspended) | not) | .name'");
   command->add_option("NAME", options.name, "Show this one alone");
   CLI::Option* all =
       command->add_flag("-A,--all-namespaces", options.all_namespaces, "Those of all namespaces");

@@ -36,25 +36,23 @@ std::string name_of(const ses::Endpoint& endpoint) {
   return endpoint.host + ':' + std::to_string(endpoint.port);
 }
 
-// The reply code is that of another command otherwise: what EHLO said lacked something.
-bool is_reply_to_login(LoginVerdict verdict) {
-  return verdict != LoginVerdict::kStartTlsNotOffered && verdict != LoginVerdict::kAuthNotOffered;
-}
-
 // The same words at each try: status is written when something is new.
 std::string describe(const LoginSubject& subject, const Login& login) {
   const std::string where = name_of(subject.endpoint);
   if (*login.verdict == LoginVerdict::kAuthenticated) {
     return where + " accepted the login of key " + subject.masked_id;
   }
+  constexpr int kFirstFailure = 400;  // what is below it was no answer to the login, but to EHLO
   std::string text = where;
-  if (*login.verdict == LoginVerdict::kEndpointNotAllowed) {
-    text += " is not an endpoint that the operator may log in to, so it did not";
-  } else if (login.reply_code != 0 && is_reply_to_login(*login.verdict)) {
+  if (smtp::is_refused(*login.verdict)) {
     text += " answered " + std::to_string(login.reply_code) + " to the login of key " + subject.masked_id;
   } else {
     text += ": no login with key " + subject.masked_id;
-    text += login.detail.empty() ? "" : ", " + login.detail;
+    if (login.reply_code >= kFirstFailure) {
+      text += ", the answer was " + std::to_string(login.reply_code);
+    } else if (!login.detail.empty()) {
+      text += ", " + login.detail;
+    }
   }
   return text + ". " + std::string(smtp::explain(*login.verdict));
 }
@@ -112,7 +110,7 @@ std::optional<Problem> hold_back(const Observation& o, const LoginSubject& subje
   const std::string target =
       "Secret " + in_quotes(o.credential.spec.target.name) +
       (subject.target_is_current ? " holds a login that is not proved (spec.verify.mode): "
-                                 : " stays as it is until the login is proved: ");
+                                 : " is not written until the login is proved: ");
   if (verified.reason == to_string(LoginVerdict::kEndpointNotAllowed)) {
     return Problem{Reason::kEndpointNotAllowed, target + verified.message};
   }

@@ -393,7 +393,7 @@ Dialogue::Outcome CurlLogin::broken_off() const {
   if (timed_out_) {
     const bool perhaps_tls = greeting && endpoint_.tls == ses::Tls::kStartTls;
     return {lost,
-            "not " + what + within_limit() + (perhaps_tls ? "; does TLS come first at this port?" : "")};
+            "not " + what + within_limit() + (perhaps_tls ? "; perhaps TLS comes first at this port" : "")};
   }
   if (cut) {
     const std::string alert = check_.alert().empty() ? "" : " (" + check_.alert() + ")";
@@ -432,9 +432,8 @@ std::optional<LoginReport> CurlLoginProbe::log_in(const ses::Endpoint& endpoint,
     return std::nullopt;
   }
   if (!options_.policy.allows(endpoint)) {
-    return cleaned(not_tried(
-        LoginVerdict::kEndpointNotAllowed,
-        "neither of Amazon SES nor listed: " + endpoint.host + ":" + std::to_string(endpoint.port)));
+    return cleaned(
+        not_tried(LoginVerdict::kEndpointNotAllowed, "neither an endpoint of Amazon SES nor listed"));
   }
   if (!is_host(endpoint.host) || endpoint.port == 0) {
     return cleaned(

@@ -67,10 +67,8 @@ std::string_view explain(LoginVerdict verdict) {
       return "The server took the user name and the password. A login shows neither the right to send "
              "(ses:SendRawEmail) nor that the sender's address is verified.";
     case LoginVerdict::kCredentialsInvalid:
-      return "The server does not take this user name and password. Look for: a password derived for another "
-             "region than the server's, the secret access key itself in place of the password derived from "
-             "it, "
-             "a key that is inactive or deleted, the secret of another key, or a key younger than a few "
+      return "The server does not take this user name and password. Look for: a key that is inactive or "
+             "deleted, the secret of another key, a server of another region, or a key younger than a few "
              "minutes.";
     case LoginVerdict::kNotSubscribed:
       return "The AWS account of this key does not use Amazon SES. Open the SES console once in this account "
@@ -85,9 +83,9 @@ std::string_view explain(LoginVerdict verdict) {
              "groups and "
              "network policies let this port out: 587, 2587, 465 and 2465 are open more often than 25.";
     case LoginVerdict::kEndpointNotAllowed:
-      return "The login was not tried: passwords are sent to the SMTP endpoints of Amazon SES on its ports "
-             "only. Add "
-             "host:port to --verify-allowed-endpoints if this server is meant.";
+      return "Passwords are sent only to the SMTP endpoints of Amazon SES, on its ports, and to the servers "
+             "of "
+             "--verify-allowed-endpoints. Correct host and port, or have them added there.";
     case LoginVerdict::kStartTlsNotOffered:
       return "The server offers no TLS here, so nothing was sent to log in. Check host and port (465 and "
              "2465 begin "

@@ -318,6 +318,7 @@ def test_restarts_that_fail_are_named(world: World, no_controller: None, user: P
     restarts = user.steps("mail")["restarts"]
     assert restarts["result"] == "wrong"
     assert restarts["details"] == ['Deployment "web": TargetNotReferenced']
+    assert restarts["fix"].startswith('Deployment "web": its pod template does not refer to the target')
 
 
 # ---- the login -------------------------------------------------------------------------------------------

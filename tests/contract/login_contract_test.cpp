@@ -182,7 +182,7 @@ TEST_P(LoginContract, TheOtherKindOfPortIsToldFromADeadOne) {
   options().limits.reply = 500ms;
   const LoginReport report = log_in(pair_of_key(), endpoint);
   EXPECT_EQ(report.verdict, implicit ? LoginVerdict::kProtocolError : LoginVerdict::kEndpointUnreachable);
-  EXPECT_THAT(report.detail, HasSubstr(implicit ? "no TLS: wrong version number" : "does TLS come first"));
+  EXPECT_THAT(report.detail, HasSubstr(implicit ? "no TLS: wrong version number" : "TLS comes first"));
 }
 
 INSTANTIATE_TEST_SUITE_P(Tls, LoginContract, Values(ses::Tls::kStartTls, ses::Tls::kImplicit), &name_of_tls);

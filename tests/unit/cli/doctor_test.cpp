@@ -283,6 +283,17 @@ TEST(Remedy, WordsOfOthersAreNoCommand) {
   }
 }
 
+TEST(Findings, WhatIsNotKnownIsNamedAtTheEnd) {
+  const Findings findings = {{.step = Step::kPods, .mark = Mark::kOk, .text = "none"},
+                             {.step = Step::kStatus, .mark = Mark::kUnknown, .text = "Verifying"},
+                             {.step = Step::kLogin, .mark = Mark::kUnknown, .text = "away"}};
+  std::ostringstream out;
+  const Terminal terminal{.out = out, .err = out, .environment = {}};
+  EXPECT_THAT(
+      findings_text({.namespace_ = "shop", .name = "mail"}, findings, 0, Paint(ColorWhen::kNever, terminal)),
+      ::testing::EndsWith("\nNothing is surely wrong. Not known: status, login\n"));
+}
+
 TEST(Findings, TheFirstThingWrongAndItsCommandAreAtTheEnd) {
   const Findings findings = {
       {.step = Step::kSource, .mark = Mark::kWrong, .text = "gone", .fix = "make it", .command = "kubectl x"},

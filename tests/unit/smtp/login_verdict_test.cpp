@@ -75,7 +75,7 @@ TEST(LoginVerdictTest, EachIsExplainedInItsOwnWords) {
   }
   EXPECT_EQ(texts.size(), kAll.size());
   const std::string invalid(explain(kCredentialsInvalid));
-  for (const char* cause : {"region", "secret access key itself", "inactive", "deleted", "minutes"}) {
+  for (const char* cause : {"region", "inactive", "deleted", "minutes"}) {
     EXPECT_THAT(invalid, HasSubstr(cause));
   }
 }
