@@ -14,6 +14,7 @@
 #include <thread>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "cli/cluster_access.h"
 #include "kube/client.h"
 #include "kube/config.h"
@@ -170,6 +171,12 @@ ExitCode run_controller_command(const ControllerCommand& command) {
   const auto election_transport = kube::make_cpprest_transport(*cluster, {}, plugin);
   if (!transport || !election_transport) {
     return refuse("cluster configuration cannot work", (transport ? election_transport : transport).error());
+  }
+  if (const auto roots =
+          command.smtp_ca_file.empty() ? Result<std::string>() : read_file(command.smtp_ca_file);
+      !roots) {
+    log::warn("--smtp-ca-file cannot be read; it is tried again at each login",
+              {{"error", roots.error().message}});
   }
   if (cluster->insecure_skip_tls_verify) {
     log::warn("the API server's certificate is not checked (insecure-skip-tls-verify)");

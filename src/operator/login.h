@@ -21,9 +21,10 @@ struct LoginRequest {
 };
 
 struct Login {
-  std::optional<smtp::LoginVerdict> verdict;                // empty: not known yet
-  int reply_code = 0;                                       // of the server; 0: it gave none
-  std::string detail = {};                                  // what went wrong without one, in a few words
+  std::optional<smtp::LoginVerdict> verdict;  // empty: not known yet
+  int reply_code = 0;                         // of the server; 0: it gave none
+  std::string detail = {};                    // what went wrong without one, in a few words
+  bool may_be_young = false;  // a new key that SES may not know yet: refused, and tried again at once
   std::optional<std::chrono::milliseconds> ask_again = {};  // when the next try is due; empty: none is
 };
 

@@ -90,7 +90,10 @@ struct Task {
 
 void say(const NamespacedName& credential, const ses::Endpoint& endpoint, const LoginReport& report) {
   const bool accepted = report.verdict == LoginVerdict::kAuthenticated;
-  (accepted ? log::info : log::warn)(accepted ? "login accepted" : "login not accepted",
+  const bool tried = report.verdict != LoginVerdict::kEndpointNotAllowed;
+  (accepted ? log::info : log::warn)(accepted ? "login accepted"
+                                     : tried  ? "login not accepted"
+                                              : "login not tried",
                                      {{"namespace", credential.namespace_},
                                       {"name", credential.name},
                                       {"endpoint", name_of(endpoint)},
@@ -112,15 +115,18 @@ class Metrics {
                      .Help("Logins that wait for their turn")
                      .Register(registry)
                      .Add({})) {
-    (void)of(235, LoginVerdict::kAuthenticated);  // there from the start, for rates
+    (void)of(kAccepted, LoginVerdict::kAuthenticated);  // there from the start, for rates
   }
 
   void count(const LoginReport& report) { of(report.reply_code, report.verdict).Increment(); }
   void set_waiting(std::size_t count) { waiting_.Set(static_cast<double>(count)); }
 
  private:
+  static constexpr int kAccepted = 235;
+
   prometheus::Counter& of(int code, LoginVerdict verdict) {
-    const bool is_code = code >= 200 && code < 600;  // no server makes other series
+    // What is below was no answer to the login, but to EHLO; and no server makes other series.
+    const bool is_code = code == kAccepted || (code >= 400 && code < 600);
     return logins_.Add({{"code", is_code ? std::to_string(code) : std::string()},
                         {"reason", std::string(to_string(verdict))}});
   }
@@ -206,6 +212,7 @@ Login LoginChecks::State::ask(const NamespacedName& credential, LoginRequest req
       begin_locked(credential, entry);
     }
     known = entry.known;
+    known.may_be_young = entry.may_be_young && known.verdict == LoginVerdict::kCredentialsInvalid;
     if (entry.ticket == 0 && !entry.retries_itself && entry.due > now) {
       known.ask_again = std::chrono::ceil<milliseconds>(entry.due - now);
     }
@@ -482,6 +489,7 @@ bool LoginChecks::State::learn_locked(Entry& entry, Task& task, const LoginRepor
     entry.news = entry.news || changed;
     return changed;
   } else {
+    entry.may_be_young = entry.may_be_young && report.verdict != LoginVerdict::kCredentialsInvalid;
     const bool by_policy = report.verdict == LoginVerdict::kEndpointNotAllowed;  // nothing that passes soon
     entry.due = now + backoff_locked(by_policy ? kBackoff.size() : entry.tries++);
   }

@@ -234,8 +234,11 @@ class Planner {
     }
     verified_ = verified_condition(o_, subject, *o_.login);
     look_again_at(o_.login->ask_again);
+    // A key that may be too young is refused in any rotation; its message is another one afterwards.
     const api::Condition* before = find_condition(status_.conditions, "Verified");
-    if (verified_->status == "False" && (before == nullptr || before->reason != verified_->reason)) {
+    const bool news =
+        before == nullptr || before->reason != verified_->reason || before->message != verified_->message;
+    if (verified_->status == "False" && news && !o_.login->may_be_young) {
       note(EventReason::kVerifyFailed, "Verify", verified_->message);
     }
     if (mode != api::VerifyMode::kEnforce) {

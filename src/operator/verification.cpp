@@ -54,7 +54,12 @@ std::string describe(const LoginSubject& subject, const Login& login) {
       text += ", " + login.detail;
     }
   }
-  return text + ". " + std::string(smtp::explain(*login.verdict));
+  return text + ". " +
+         (login.may_be_young
+              ? "SES does not know a new key for some seconds: it is tried each second. If that "
+                "does not help: "
+              : "") +
+         std::string(smtp::explain(*login.verdict));
 }
 
 // Since when Verified is False, if it is.
@@ -109,8 +114,9 @@ std::optional<Problem> hold_back(const Observation& o, const LoginSubject& subje
   }
   const std::string target =
       "Secret " + in_quotes(o.credential.spec.target.name) +
-      (subject.target_is_current ? " holds a login that is not proved (spec.verify.mode): "
-                                 : " is not written until the login is proved: ");
+      (subject.target_is_current    ? " holds a login that is not proved (spec.verify.mode): "
+       : o.credential.status.target ? " stays as it is until the login is proved: "
+                                    : " is not written until the login is proved: ");
   if (verified.reason == to_string(LoginVerdict::kEndpointNotAllowed)) {
     return Problem{Reason::kEndpointNotAllowed, target + verified.message};
   }

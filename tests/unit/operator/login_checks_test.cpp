@@ -211,13 +211,16 @@ TEST_F(LoginChecksTest, AYoungKeyIsTriedEachSecondForHalfAMinute) {
   EXPECT_EQ(login.verdict, LoginVerdict::kCredentialsInvalid);
   EXPECT_EQ(login.reply_code, 535);
   EXPECT_FALSE(login.ask_again) << "it tries again by itself";
+  EXPECT_TRUE(login.may_be_young);
   for (int second = 1; second <= 29; ++second) {
     ASSERT_TRUE(tries_again_after(1s)) << second;
   }
   EXPECT_EQ(wakes(), 1);
   ASSERT_TRUE(tries_again_after(1s));
   ASSERT_TRUE(eventually([&] { return wakes() == 2; })) << "from now on somebody has to ask";
-  EXPECT_THAT(checks.ask(kMail, request()).ask_again, Optional(AllOf(Ge(4500ms), Le(5500ms))));
+  const Login later = checks.ask(kMail, request());
+  EXPECT_THAT(later.ask_again, Optional(AllOf(Ge(4500ms), Le(5500ms))));
+  EXPECT_FALSE(later.may_be_young);
   EXPECT_EQ(probe.count(), 31U);
 }
 

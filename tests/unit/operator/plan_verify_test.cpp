@@ -109,6 +109,20 @@ TEST(Enforce, ATargetIsMadeOnceItsLoginIsAccepted) {
   EXPECT_TRUE(look(world).quiet());
 }
 
+TEST(Enforce, NobodyIsWarnedOfAKeyThatMayBeTooYoung) {
+  ProvedWorld world;
+  world.source(kKey);
+  look(world);
+  Login young = refused();
+  young.may_be_young = true;
+  EXPECT_THAT(hear(world, young).events, IsEmpty());
+  EXPECT_EQ(world.says(), kRefused);
+  EXPECT_THAT(world.message(), HasSubstr("new key"));
+  EXPECT_THAT(hear(world, refused(5s)).events, ElementsAre("Warning VerifyFailed"));
+  EXPECT_THAT(world.message(), Not(HasSubstr("tried each second")));
+  EXPECT_THAT(hear(world, refused(10s)).events, IsEmpty()) << "once";
+}
+
 TEST(Enforce, ARefusalKeepsTheOldTarget) {
   ProvedWorld world;
   const json before = world.secret_object("mail");
