@@ -180,7 +180,7 @@ std::vector<Cause> causes_of_tls(const smtp::LoginReport& report, const LoginPai
   if (pair.endpoint.tls == ses::Tls::kImplicit && report.detail.contains("wrong version number")) {
     return {{.what = "TLS does not come first at this port", .check = "--tls starttls"}};
   }
-  if (pair.endpoint.tls == ses::Tls::kStartTls && report.detail.contains("TLS come first")) {
+  if (pair.endpoint.tls == ses::Tls::kStartTls && report.detail.contains("TLS comes first")) {
     return {{.what = "TLS comes first at this port", .check = "--tls implicit"}};
   }
   return {};

@@ -98,6 +98,7 @@ def run_pod(
         metadata["ownerReferences"] = [
             {"apiVersion": owner["apiVersion"], "kind": owner["kind"], "controller": True} | reference
         ]
+        metadata["labels"] = owner["spec"]["selector"]["matchLabels"]  # or its controller lets it go
     volumes = [{"name": "smtp", "secret": {"secretName": "mail"}}]
     body = {
         "metadata": metadata,
@@ -111,8 +112,8 @@ def run_pod(
 
 
 def workload(world: World, kind: str, name: str, owner: Object | None = None) -> Object:
-    """Of the group apps, with no pods of its own making."""
-    labels = {"app": name}
+    """Of the group apps, with no pods of its own making; its controller leaves those that it gets alone."""
+    labels = owner["spec"]["selector"]["matchLabels"] if owner else {"app": name}
     spec = {
         "selector": {"matchLabels": labels},
         "template": {
@@ -120,14 +121,14 @@ def workload(world: World, kind: str, name: str, owner: Object | None = None) ->
             "spec": {"containers": [{"name": "app", "image": "app"}]},
         },
     }
-    metadata: Object = {"name": name}
+    metadata: Object = {"name": name, "labels": labels}
     if owner:
         reference = {field: owner["metadata"][field] for field in ("name", "uid")}
         metadata["ownerReferences"] = [
             {"apiVersion": owner["apiVersion"], "kind": owner["kind"], "controller": True} | reference
         ]
-    if kind != "DaemonSet":
+    if kind in ("Deployment", "ReplicaSet"):
         spec["replicas"] = 0
     if kind == "StatefulSet":
-        spec["serviceName"] = name
+        spec |= {"serviceName": name, "updateStrategy": {"type": "OnDelete"}}
     return world.api.create(kind, {"metadata": metadata, "spec": spec}, world.namespace)
