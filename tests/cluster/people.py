@@ -127,8 +127,8 @@ def workload(world: World, kind: str, name: str, owner: Object | None = None) ->
         metadata["ownerReferences"] = [
             {"apiVersion": owner["apiVersion"], "kind": owner["kind"], "controller": True} | reference
         ]
-    if kind in ("Deployment", "ReplicaSet"):
+    if kind != "DaemonSet":
         spec["replicas"] = 0
     if kind == "StatefulSet":
-        spec |= {"serviceName": name, "updateStrategy": {"type": "OnDelete"}}
+        spec["serviceName"] = name
     return world.api.create(kind, {"metadata": metadata, "spec": spec}, world.namespace)

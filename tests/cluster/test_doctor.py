@@ -245,7 +245,8 @@ def test_pods_that_hold_the_pair_from_before(world: World, controller: Controlle
     daemons = workload(world, "DaemonSet", "relay")
     run_pod(world, "relay-0", files(subPath="password"), before(60), daemons)
     stateful = workload(world, "StatefulSet", "app")
-    run_pod(world, "app-0", files(), before(60), stateful)
+    # Not named as those that its controller numbers, and would delete.
+    run_pod(world, "app-zero", files(), before(60), stateful)
     assert user.doctor("mail").code == 0  # there was no rotation
     rotated(world)
     found = the_wrong_one(user, "pods")
