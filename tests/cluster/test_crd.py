@@ -811,7 +811,7 @@ def test_status_has_no_room_for_a_key_in_clear_text(world: World, key_id: str) -
 
 def test_a_condition_stands_once_for_each_type(world: World) -> None:
     create(world, spec())
-    [ready] = FULL_STATUS["conditions"]
+    ready, _ = FULL_STATUS["conditions"]
     with pytest.raises(ApiException) as error:
         write_status(world, {"conditions": [ready, ready]})
     assert error.value.status == 422
