@@ -66,7 +66,7 @@ TEST_F(StartTls, HostThatIsNotAllowedIsNeitherLookedUpNorConnectedTo) {
   const int before = lookups();
   const LoginReport report = log_in(pair_of_key(), {"evil.example.com", listener.port(), tls()});
   EXPECT_EQ(report.verdict, LoginVerdict::kEndpointNotAllowed);
-  EXPECT_THAT(report.detail, HasSubstr("evil.example.com"));
+  EXPECT_THAT(report.detail, HasSubstr("nor listed"));
   EXPECT_EQ(report.address, "");
   EXPECT_EQ(lookups(), before);
   EXPECT_FALSE(listener.has_been_called());

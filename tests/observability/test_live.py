@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from chart import JOB, RELEASE, alerts, dashboard, metrics_in, render, rendered, rules
-from harness import OPERATOR, REGION, ROOT, Cluster, Controller, World, encode, unique, wait_for
+from harness import BINARY, OPERATOR, REGION, ROOT, Cluster, Controller, World, encode, unique, wait_for
 from oracle import Key, plain
 from prometheus import Prometheus
 
@@ -278,12 +278,13 @@ def installed(troubled: Site) -> Site:
 
 
 @pytest.mark.parametrize("path", RUNBOOKS, ids=lambda path: path.stem)
-def test_commands_of_runbook(path: Path, installed: Site) -> None:
+def test_commands_of_runbook(path: Path, installed: Site, tmp_path: Path) -> None:
     """Each block of commands runs as it stands. grep may find nothing, kubectl may not complain."""
     cluster = installed.world.cluster
     kubectl = Path(cluster.info["kubectl"])
+    (tmp_path / "ses-smtp").symlink_to(BINARY)
     environment = {
-        "PATH": f"{kubectl.parent}:{os.environ['PATH']}",
+        "PATH": f"{tmp_path}:{kubectl.parent}:{os.environ['PATH']}",
         "HOME": str(installed.prometheus.folder),
         "KUBECONFIG": str(cluster.kubeconfig),
     }
