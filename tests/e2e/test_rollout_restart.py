@@ -5,6 +5,7 @@ import os
 import shlex
 import subprocess
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,9 @@ def test_doctor_as_a_plugin_finds_the_pod_with_the_old_pair(
     [wrong] = [step for step in told["steps"] if step["result"] == "wrong"]
     assert wrong["details"] == ["deployment/send-mail: 1 pod, envFrom in container python"]
 
+    # Times have whole seconds: a pod that starts in that of the rotation counts as one from before.
+    rotated = datetime.fromisoformat(world.credential()["status"]["lastRotationTime"])
+    world.wait_for("the next second", lambda: datetime.now(UTC) >= rotated + timedelta(seconds=1))
     operator.kubectl(*shlex.split(wrong["command"])[1:])
     rolled_out(world, "send-mail")
     mail.accept(new)
