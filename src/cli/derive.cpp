@@ -14,6 +14,7 @@
 #include "base/text.h"
 #include "cli/derive_compare.h"
 #include "cli/derive_output.h"
+#include "cli/output.h"
 #include "cli/secret_input.h"
 #include "ses/iam_key.h"
 #include "ses/region.h"
@@ -506,9 +507,7 @@ ExitCode run_derive(const DeriveOptions& options, const DeriveIo& io) {
   if (options.compare_files.empty()) {
     print(*credential, options, io.out);
   }
-  io.out.flush();
-  if (!io.out) {
-    io.err << "error: the result could not be written to standard output\n";
+  if (!has_been_written(io.out, io.err)) {
     return kFailed;
   }
   return kOk;

@@ -12,6 +12,7 @@
 #include "cli/credential_reads.h"
 #include "cli/doctor_walk.h"
 #include "cli/finding.h"
+#include "cli/output.h"
 #include "ses/smtp_password.h"
 #include "smtp/curl_login_probe.h"
 
@@ -145,9 +146,7 @@ ExitCode run_doctor(const DoctorOptions& options, const Terminal& terminal) {
   } else {
     terminal.out << findings_text(name, *findings, terminal.columns, Paint(options.color, terminal));
   }
-  terminal.out.flush();
-  if (!terminal.out) {
-    terminal.err << "error: the result could not be written to standard output\n";
+  if (!has_been_written(terminal.out, terminal.err)) {
     return kFailed;
   }
   return verdict(*findings) == Mark::kOk ? kOk : kFailed;

@@ -13,6 +13,7 @@
 #include "base/text.h"
 #include "cli/manifests.h"
 #include "cli/offline_cluster.h"
+#include "cli/output.h"
 #include "ses/smtp_password.h"
 
 namespace sessmtp::cli {
@@ -119,9 +120,7 @@ ExitCode render(const RenderOptions& options, const RenderIo& io) {
     }
   }
   print_objects(objects, options.format, io.out);
-  io.out.flush();
-  if (!io.out) {
-    io.err << "error: the result could not be written to standard output\n";
+  if (!has_been_written(io.out, io.err)) {
     return kFailed;
   }
   return all_well ? kOk : kFailed;

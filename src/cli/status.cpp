@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "cli/credential_reads.h"
 #include "cli/credential_view.h"
+#include "cli/output.h"
 #include "cli/plugin.h"
 #include "cli/status_table.h"
 
@@ -119,9 +120,7 @@ ExitCode run_status(const StatusOptions& options, const Terminal& terminal) {
     return refuse(views.error(), terminal, kFailed);
   }
   print_views(*views, options, **access, terminal);
-  terminal.out.flush();
-  if (!terminal.out) {
-    terminal.err << "error: the result could not be written to standard output\n";
+  if (!has_been_written(terminal.out, terminal.err)) {
     return kFailed;
   }
   return std::ranges::all_of(*views, &CredentialView::is_well) ? kOk : kFailed;

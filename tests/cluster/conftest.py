@@ -19,6 +19,8 @@ from pathlib import Path
 
 import pytest
 from harness import OPERATOR, Cluster, Controller, World, unique
+from oracle import EXAMPLE
+from process import Server
 from proxy import Proxy
 
 pytest.register_assert_rewrite("targets")
@@ -141,6 +143,22 @@ log_sizes: dict[Controller, int] = {}
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     log_sizes.update({controller: controller.log_size() for controller in Controller.all})
+
+
+@pytest.fixture(scope="module")
+def one_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with Server(tmp_path_factory.mktemp("fake-ses")) as server:
+        yield server
+
+
+@pytest.fixture
+def server(one_server: Server) -> Server:
+    """The fake SES, as if it had just been started."""
+    assert one_server.log() == ""
+    one_server.conduct()
+    one_server.accept(EXAMPLE)
+    one_server.forget()
+    return one_server
 
 
 @pytest.hookimpl(wrapper=True)

@@ -14,7 +14,6 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import fake_ses
@@ -35,22 +34,6 @@ STEPS = [
     for place in ("greeting", "ehlo", "starttls", "tls", "login")
     if (mode, place) != ("implicit", "starttls")
 ]
-
-
-@pytest.fixture(scope="module")
-def one_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with Server(tmp_path_factory.mktemp("fake-ses")) as server:
-        yield server
-
-
-@pytest.fixture
-def server(one_server: Server) -> Server:
-    """As if it had just been started."""
-    assert one_server.log() == ""
-    one_server.conduct()
-    one_server.accept(EXAMPLE)
-    one_server.forget()
-    return one_server
 
 
 # ---- clients -------------------------------------------------------------------------------------------

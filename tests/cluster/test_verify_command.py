@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import termios
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,22 +16,6 @@ from oracle import EXAMPLE, Key, format_data, plain, template_values
 from process import Server
 
 HOST = "localhost"
-
-
-@pytest.fixture(scope="module")
-def one_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with Server(tmp_path_factory.mktemp("fake-ses")) as server:
-        yield server
-
-
-@pytest.fixture
-def server(one_server: Server) -> Server:
-    """As if it had just been started."""
-    assert one_server.log() == ""
-    one_server.conduct()
-    one_server.accept(EXAMPLE)
-    one_server.forget()
-    return one_server
 
 
 def verify(
