@@ -175,9 +175,7 @@ class Diagnosis {
     }
     add(Step::kRegion, Mark::kOk,
         would.region_name + ", by " + (spec_.region ? std::string("spec.region") : "the source") +
-            (would.endpoint
-                 ? "; mail goes to " + would.endpoint->host + ':' + std::to_string(would.endpoint->port)
-                 : std::string()));
+            (would.endpoint ? "; mail goes to " + host_and_port(*would.endpoint) : std::string()));
     if (would.derivation) {
       blame(Step::kDerivation, *would.derivation);
       skip_from(Step::kTarget, "there is nothing to compare it with");
@@ -315,7 +313,7 @@ class Diagnosis {
                                                               : Mark::kWrong;
     std::string text(to_string(verdict));
     if (seen_.rehearsal.endpoint) {
-      text += " at " + seen_.rehearsal.endpoint->host + ':' + std::to_string(seen_.rehearsal.endpoint->port);
+      text += " at " + host_and_port(*seen_.rehearsal.endpoint);
     }
     if (report.reply_code != 0) {
       text += ": " + std::to_string(report.reply_code) + ' ' + report.reply;

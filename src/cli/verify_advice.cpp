@@ -210,10 +210,10 @@ void explain_cut(const smtp::LoginReport& report, const LoginPair& pair, LoginAd
     return;
   }
   advice.meaning = "The server ended the conversation when TLS was to begin, so nothing was sent to log in.";
-  advice.causes.push_back({.what = "the server has neither TLS 1.2 nor TLS 1.3, or something on the way does "
-                                   "not let TLS through",
-                           .check = "openssl s_client -starttls smtp -connect " + pair.endpoint.host + ':' +
-                                    std::to_string(pair.endpoint.port)});
+  advice.causes.push_back(
+      {.what = "the server has neither TLS 1.2 nor TLS 1.3, or something on the way does "
+               "not let TLS through",
+       .check = "openssl s_client -starttls smtp -connect " + host_and_port(pair.endpoint)});
 }
 
 void explain_certificate(const smtp::LoginReport& report, const LoginPair& pair, LoginAdvice& advice) {

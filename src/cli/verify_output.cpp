@@ -155,8 +155,7 @@ json certificate_json(const LoginReport& report, WallTime now) {
 
 std::string verify_heading(const LoginPair& pair, const Paint& paint) {
   const bool implicit = pair.endpoint.tls == ses::Tls::kImplicit;
-  std::string text = paint(Ink::kBold, "Login at " + printable(pair.endpoint.host) + ':' +
-                                           std::to_string(pair.endpoint.port) +
+  std::string text = paint(Ink::kBold, "Login at " + printable(host_and_port(pair.endpoint)) +
                                            (implicit ? " (TLS)" : " (STARTTLS)") + " as " + masked(pair));
   text += '\n';
   Page page(paint, 0);

@@ -57,10 +57,6 @@ SecretBytes random_key() {
   return key;
 }
 
-std::string name_of(const ses::Endpoint& endpoint) {
-  return endpoint.host + ':' + std::to_string(endpoint.port);
-}
-
 // What is known of one credential's login. All but the fingerprint and the times is about that very login.
 struct Entry {
   SecretBytes fingerprint;  // of endpoint and pair
@@ -96,7 +92,7 @@ void say(const NamespacedName& credential, const ses::Endpoint& endpoint, const 
                                               : "login not tried",
                                      {{"namespace", credential.namespace_},
                                       {"name", credential.name},
-                                      {"endpoint", name_of(endpoint)},
+                                      {"endpoint", host_and_port(endpoint)},
                                       {"reason", to_string(report.verdict)},
                                       {"code", report.reply_code},
                                       {"reply", report.reply},
@@ -257,10 +253,11 @@ void LoginChecks::State::begin_locked(const NamespacedName& credential, Entry& e
   entry.retries_itself = false;
   entry.ticket = ++last_ticket_;
   tickets_.emplace(entry.ticket, credential);
-  queue_.add(
-      entry.ticket,
-      {.namespace_ = credential.namespace_, .endpoint = name_of(entry.endpoint), .refused = entry.refused},
-      clock_.steady());
+  queue_.add(entry.ticket,
+             {.namespace_ = credential.namespace_,
+              .endpoint = host_and_port(entry.endpoint),
+              .refused = entry.refused},
+             clock_.steady());
   metrics_.set_waiting(queue_.waiting());
   rouse_one_locked();
 }
@@ -344,7 +341,8 @@ void LoginChecks::State::forget_all() {
 }
 
 SecretBytes LoginChecks::State::fingerprint_of(const LoginRequest& request) const {
-  const std::string where = name_of(request.endpoint) + ' ' + std::string(to_string(request.endpoint.tls));
+  const std::string where =
+      host_and_port(request.endpoint) + ' ' + std::string(to_string(request.endpoint.tls));
   // Each under the digest of the one before, so that where one ends is part of it.
   SecretBytes digest = key_.clone();
   for (const std::string_view part :
@@ -431,7 +429,7 @@ std::optional<LoginReport> LoginChecks::State::try_to_log_in(const Task& task) {
   } catch (const std::exception& error) {
     log::error("unexpected failure of a login", {{"namespace", task.credential.namespace_},
                                                  {"name", task.credential.name},
-                                                 {"endpoint", name_of(task.endpoint)},
+                                                 {"endpoint", host_and_port(task.endpoint)},
                                                  {"error", error.what()}});
   }
   LoginReport report;

@@ -352,7 +352,7 @@ class Planner {
     announce_success(next, standing, ownership, difference);
     const std::string message = "Secret " + in_quotes(next.target_name) +
                                 " holds the SMTP credential of key " + masked + " for " +
-                                made_of.endpoint.host + ':' + std::to_string(made_of.endpoint.port) +
+                                host_and_port(made_of.endpoint) +
                                 (ses::is_known_smtp_region(made_of.region)
                                      ? ""
                                      : "; mind that this region is not known to offer SES SMTP");

@@ -32,13 +32,9 @@ std::string_view status_of(LoginVerdict verdict) {
   }
 }
 
-std::string name_of(const ses::Endpoint& endpoint) {
-  return endpoint.host + ':' + std::to_string(endpoint.port);
-}
-
 // The same words at each try: status is written when something is new.
 std::string describe(const LoginSubject& subject, const Login& login) {
-  const std::string where = name_of(subject.endpoint);
+  const std::string where = host_and_port(subject.endpoint);
   if (*login.verdict == LoginVerdict::kAuthenticated) {
     return where + " accepted the login of key " + subject.masked_id;
   }
@@ -104,7 +100,7 @@ Condition verified_condition(const Observation& o, const LoginSubject& subject, 
   return {.type = "Verified",
           .status = "Unknown",
           .reason = std::string(to_string(Reason::kVerifying)),
-          .message = "logging in at " + name_of(subject.endpoint) + " with key " + subject.masked_id};
+          .message = "logging in at " + host_and_port(subject.endpoint) + " with key " + subject.masked_id};
 }
 
 std::optional<Problem> hold_back(const Observation& o, const LoginSubject& subject,

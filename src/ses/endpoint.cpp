@@ -7,6 +7,11 @@
 #include "ses/region.h"
 
 namespace sessmtp::ses {
+
+std::string host_and_port(const Endpoint& endpoint) {
+  return endpoint.host + ':' + std::to_string(endpoint.port);
+}
+
 std::optional<Endpoint> resolve_endpoint(std::string_view region, const EndpointOverrides& overrides) {
   Endpoint endpoint;
   if (overrides.host) {
@@ -43,9 +48,7 @@ SecretBytes smtp_url(const Endpoint& endpoint, const SecretBytes& user, const Se
   url += ':';
   append_percent_encoded(url, password.expose());
   url += '@';
-  url += endpoint.host;
-  url += ':';
-  url += std::to_string(endpoint.port);
+  url += host_and_port(endpoint);
   SecretBytes result(url);
   wipe(url.data(), url.size());
   return result;

@@ -23,6 +23,9 @@ struct Endpoint {
   friend bool operator==(const Endpoint&, const Endpoint&) = default;
 };
 
+// "email-smtp.eu-west-1.amazonaws.com:587"
+[[nodiscard]] std::string host_and_port(const Endpoint& endpoint);
+
 // What a user may override; unset means the default.
 struct EndpointOverrides {
   std::optional<std::string> host = std::nullopt;
