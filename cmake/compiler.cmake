@@ -25,7 +25,7 @@ elseif(NOT CMAKE_BUILD_TYPE STREQUAL "Debug")
   if(SESSMTP_HAS_CF_PROTECTION)
     target_compile_options(sessmtp_compiler INTERFACE -fcf-protection)
   endif()
-  target_link_options(sessmtp_compiler INTERFACE -pie -Wl,-z,relro,-z,now,-z,noexecstack)
+  target_link_options(sessmtp_compiler INTERFACE -pie -Wl,-z,relro,-z,now,-z,noexecstack,-z,pack-relative-relocs)
 endif()
 
 if(SESSMTP_STATIC)

@@ -46,6 +46,8 @@ struct SourceSpec {
   SourcePreset preset = SourcePreset::kAuto;
   std::string profile = "default";  // in an AWS credentials file
   SourceKeys keys;
+
+  friend bool operator==(const SourceSpec&, const SourceSpec&) = default;
 };
 
 // Which keys are written to the target.
@@ -66,6 +68,8 @@ struct TargetSpec {
   std::map<std::string, std::string> data;  // key to template
   ConflictPolicy conflict_policy = ConflictPolicy::kFail;
   DeletionPolicy deletion_policy = DeletionPolicy::kDelete;
+
+  friend bool operator==(const TargetSpec&, const TargetSpec&) = default;
 };
 
 // What is done with a login that proves the pair at the SMTP server.
@@ -93,6 +97,8 @@ struct Spec {
   VerifyMode verify_mode = VerifyMode::kDisabled;
   std::vector<Workload> rollout_restart_targets;
   bool suspend = false;
+
+  friend bool operator==(const Spec&, const Spec&) = default;
 };
 
 // One version of one Secret.
@@ -151,6 +157,8 @@ struct SesSmtpCredential {
   kube::ObjectMeta meta;
   Spec spec;
   Status status;
+
+  friend bool operator==(const SesSmtpCredential&, const SesSmtpCredential&) = default;
 };
 
 // kInvalidInput with the field's path when the object is not what the CRD promises.

@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/heap.h"
 #include "cli/cluster_access.h"
 #include "kube/client.h"
 #include "kube/config.h"
@@ -148,6 +149,7 @@ ExitCode serve_and_run(operator_::Controller& controller, const ControllerComman
 }  // namespace
 
 ExitCode run_controller_command(const ControllerCommand& command) {
+  share_heap_among_threads();
   const sigset_t stop_signals = block_stop_signals();  // every thread to come inherits it
   log::configure(command.log_level, command.log_format);
   if (const auto passed = ses::known_answer_self_test(); !passed) {

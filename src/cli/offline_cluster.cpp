@@ -359,13 +359,11 @@ OfflineCluster::Outcome OfflineCluster::outcome_of(Held& held) const {
 Result<bool> OfflineCluster::look_at_all() {
   const SystemClock clock;
   operator_::Cache cache({""}, clock, [](const NamespacedName&, kube::Priority) {});
-  std::vector<SesSmtpCredential> all;
-  all.reserve(credentials_.size());
-  for (const Held& held : credentials_) {
-    all.push_back(held.credential);
-  }
   cache.begin_credential_list("");
-  cache.replace_credentials("", std::move(all));
+  for (const Held& held : credentials_) {
+    cache.listed_credential("", held.credential);
+  }
+  cache.end_credential_list("");
   cache.begin_secret_list("");
   for (const auto& [name, object] : secrets_) {
     if (const auto meta = kube::decode_meta(object); meta && api::is_watched_type(text_of(object, "type"))) {

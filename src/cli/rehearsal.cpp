@@ -35,10 +35,12 @@ SesSmtpCredential on_stage(SesSmtpCredential credential) {
 Observation observe(const Stage& stage, const SesSmtpCredential& credential) {
   const SystemClock clock;
   operator_::Cache cache({""}, clock, [](const kube::NamespacedName&, kube::Priority) {});
-  std::vector<SesSmtpCredential> all = stage.neighbours;
-  all.push_back(credential);
   cache.begin_credential_list("");
-  cache.replace_credentials("", std::move(all));
+  for (const SesSmtpCredential& neighbour : stage.neighbours) {
+    cache.listed_credential("", neighbour);
+  }
+  cache.listed_credential("", credential);
+  cache.end_credential_list("");
   cache.begin_secret_list("");
   for (const LiveRead* read : {&stage.source, &stage.target}) {
     const kube::Secret* secret = operator_::live_secret(*read);

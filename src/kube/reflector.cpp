@@ -15,7 +15,8 @@ namespace {
 using namespace std::chrono_literals;
 using nlohmann::json;
 
-constexpr int kPageSize = 500;  // client-go:tools/pager/pager.go
+// The HTTP library holds a page as a whole; client-go's 500 (tools/pager/pager.go) would be a megabyte.
+constexpr int kPageSize = 200;
 // An API server that has just started may refuse for some seconds what it allows afterwards.
 constexpr int kPatience = 5;
 constexpr int kPatienceAtFirst = 3;  // the start of the others waits for it
@@ -110,12 +111,12 @@ ReflectorInput Reflector::perform(const ReflectorState& state, std::stop_token s
 }
 
 ReflectorInput Reflector::list(const ReflectorState& state, std::stop_token stop) {
-  // A version neither "" nor "0" is not paged: that keeps the answer in the server's watch cache.
-  const bool paged = state.paged && (state.resource_version.empty() || state.resource_version == "0");
-  ListOptions request{.resource_version = state.resource_version,
+  // No version is named: the server would not cut the list of an older one into pages, and a page is what is
+  // held in memory here. Since Kubernetes 1.31 its watch cache answers this, too.
+  ListOptions request{.resource_version = {},
                       .continue_token = {},
                       .field_selector = options_.field_selector,
-                      .limit = paged ? kPageSize : 0,
+                      .limit = state.paged ? kPageSize : 0,
                       .representation = options_.representation};
   handler_.list_begins();
   bool lost = false;

@@ -43,7 +43,7 @@ bool version_is_useless(const ApiError& error) {
          error.message.contains("required revision is a future revision");
 }
 
-// A quorum list. At once the first time: an expired version is nobody's fault.
+// A list. At once the first time: an expired version is nobody's fault.
 ReflectorState list_anew(ReflectorState state, double jitter) {
   state.action = ReflectorAction::kList;
   state.wait = state.failures == 0 ? 0ms : backoff(state.failures, jitter);

@@ -174,7 +174,9 @@ void TlsPolicy::note(const Result<void>& applied) {
 
 Result<void> TlsPolicy::trust(SSL_CTX* context) const {
   if (authority_.empty()) {
-    return {};  // the context was made with the system's roots
+    X509_STORE_set_default_paths(SSL_CTX_get_cert_store(context));  // the system's roots
+    ERR_clear_error();
+    return {};
   }
   const Result<std::string> pem = authority_.read();
   if (!pem) {

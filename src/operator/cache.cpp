@@ -32,43 +32,51 @@ Cache::Cache(const std::vector<std::string>& scopes, const Clock& clock, Enqueue
 void Cache::begin_credential_list(const std::string& scope) {
   const std::scoped_lock lock(mutex_);
   ++scopes_[scope].credential_lists;
+  scopes_[scope].incoming.clear();
 }
 
-void Cache::replace_credentials(const std::string& scope, std::vector<SesSmtpCredential> credentials,
-                                std::set<NamespacedName> unreadable) {
+void Cache::listed_credential(const std::string& scope, const SesSmtpCredential& credential) {
+  const std::scoped_lock lock(mutex_);
+  scopes_[scope].incoming.insert_or_assign(credential.meta.key(), PackedCredential(credential));
+}
+
+void Cache::end_credential_list(const std::string& scope, const std::set<NamespacedName>& unreadable) {
   std::set<NamespacedName> concerned;
-  std::set<NamespacedName> present = std::move(unreadable);
   bool first = false;
   {
     const std::scoped_lock lock(mutex_);
-    for (const SesSmtpCredential& credential : credentials) {
-      present.insert(credential.meta.key());
-    }
+    auto incoming = std::exchange(scopes_[scope].incoming, {});
     std::vector<NamespacedName> gone;
     for (const auto& [key, value] : credentials_) {
-      if (in_scope(scope, key) && !present.contains(key)) {
+      if (in_scope(scope, key) && !incoming.contains(key) && !unreadable.contains(key)) {
         gone.push_back(key);
       }
     }
     for (const NamespacedName& key : gone) {
       drop_credential(key, concerned);
     }
-    for (SesSmtpCredential& credential : credentials) {
-      store_credential(std::move(credential), Origin::kList, concerned);
+    while (!incoming.empty()) {
+      const auto next = incoming.extract(incoming.begin());
+      store_credential(next.mapped().unpack(), Origin::kList, concerned);
     }
     first = std::exchange(scopes_[scope].credentials, Fill::kListed) != Fill::kListed;
   }
   filled_.notify_all();
   // At the start all of them are news, and what really changes must not wait behind them.
   wake(concerned, first ? kube::Priority::kResync : kube::Priority::kChanged);
-  wake(present, kube::Priority::kResync);
+  std::set<NamespacedName> all;
+  {
+    const std::scoped_lock lock(mutex_);
+    collect_scope(scope, all);
+  }
+  wake(all, kube::Priority::kResync);
 }
 
-void Cache::put_credential(SesSmtpCredential credential) {
+void Cache::put_credential(const SesSmtpCredential& credential) {
   std::set<NamespacedName> concerned;
   {
     const std::scoped_lock lock(mutex_);
-    store_credential(std::move(credential), Origin::kEvent, concerned);
+    store_credential(credential, Origin::kEvent, concerned);
   }
   wake(concerned);
 }
@@ -78,7 +86,7 @@ void Cache::remove_credential(const kube::ObjectMeta& meta) {
   {
     const std::scoped_lock lock(mutex_);
     const auto found = credentials_.find(meta.key());
-    if (found == credentials_.end() || found->second.credential->meta.uid != meta.uid) {
+    if (found == credentials_.end() || found->second.credential.unpack().meta.uid != meta.uid) {
       return;
     }
     drop_credential(meta.key(), concerned);
@@ -181,21 +189,24 @@ void Cache::refuse_secrets(const std::string& scope) {
   wake(concerned);
 }
 
-void Cache::note_written_credential(SesSmtpCredential credential) {
+void Cache::note_written_credential(const SesSmtpCredential& credential) {
   const NamespacedName key = credential.meta.key();
   std::set<NamespacedName> concerned;
   {
     const std::scoped_lock lock(mutex_);
     const auto found = credentials_.find(key);
-    // Not one that was deleted meanwhile: only the watch may bring it back.
-    if (found == credentials_.end() || found->second.credential->meta.uid != credential.meta.uid) {
+    if (found == credentials_.end()) {
       return;
     }
+    // Not one that was deleted meanwhile: only the watch may bring it back.
+    const kube::ObjectMeta known = found->second.credential.unpack().meta;
+    if (known.uid != credential.meta.uid) {
+      return;
+    }
+    store_credential(credential, Origin::kWrite, concerned);
     // A spec newer than the one that was reconciled still has to be looked at; its event will not come
     // as news any more.
-    const bool newer_spec = credential.meta.generation != found->second.credential->meta.generation;
-    store_credential(std::move(credential), Origin::kWrite, concerned);
-    if (!newer_spec) {
+    if (credential.meta.generation == known.generation) {
       concerned.erase(key);
     }
   }
@@ -281,7 +292,7 @@ std::optional<Observation> Cache::observe(const NamespacedName& credential) cons
     return std::nullopt;
   }
   Observation observation;
-  observation.credential = *found->second.credential;
+  observation.credential = found->second.credential.unpack();
   observation.source = sight_of(source_of(observation.credential));
   observation.target = sight_of(target_of(observation.credential));
   observation.claims = claims_of(observation.credential, observation.source, observation.target);
@@ -294,49 +305,67 @@ bool Cache::is_alive(const NamespacedName& credential, const std::string& uid) c
   if (found == credentials_.end()) {
     return false;
   }
-  const kube::ObjectMeta& meta = found->second.credential->meta;
+  const kube::ObjectMeta meta = found->second.credential.unpack().meta;
   return meta.uid == uid && !meta.terminating;
 }
 
-std::vector<Cache::CredentialPtr> Cache::credentials() const {
+std::size_t Cache::credential_count() const {
   const std::scoped_lock lock(mutex_);
-  std::vector<CredentialPtr> all;
-  all.reserve(credentials_.size());
-  for (const auto& [key, held] : credentials_) {
-    all.push_back(held.credential);
-  }
-  return all;
+  return credentials_.size();
 }
 
-void Cache::store_credential(SesSmtpCredential credential, Origin origin,
+void Cache::each_credential(const std::function<void(const SesSmtpCredential&)>& use) const {
+  constexpr std::size_t kBatch = 64;
+  std::vector<PackedCredential> batch;
+  std::optional<NamespacedName> last;
+  do {
+    batch.clear();
+    {
+      const std::scoped_lock lock(mutex_);
+      auto next = last ? credentials_.upper_bound(*last) : credentials_.begin();
+      for (; next != credentials_.end() && batch.size() < kBatch; ++next) {
+        batch.push_back(next->second.credential);
+        last = next->first;
+      }
+    }
+    for (const PackedCredential& credential : batch) {
+      use(credential.unpack());
+    }
+  } while (!batch.empty());
+}
+
+void Cache::store_credential(const SesSmtpCredential& credential, Origin origin,
                              std::set<NamespacedName>& concerned) {
   const NamespacedName key = credential.meta.key();
   const std::uint64_t lists = scope_of(key.namespace_).credential_lists;
-  if (const auto old = credentials_.find(key); old != credentials_.end()) {
-    const kube::ObjectMeta& known = old->second.credential->meta;
+  const auto held = credentials_.find(key);
+  std::optional<SesSmtpCredential> old;
+  if (held != credentials_.end()) {
+    old = held->second.credential.unpack();
+    const kube::ObjectMeta& known = old->meta;
     const bool same = known.resource_version == credential.meta.resource_version;
     const bool newer = kube::later_version(known.resource_version, credential.meta.resource_version);
     // A list counts, whatever the versions say, but for what we wrote after it had begun.
-    const bool outdated = newer && (origin != Origin::kList || old->second.written == lists);
+    const bool outdated = newer && (origin != Origin::kList || held->second.written == lists);
     if (known.uid == credential.meta.uid && (same || outdated)) {
       return;
     }
   }
-  const auto fresh = std::make_shared<const SesSmtpCredential>(std::move(credential));
-  refer(*fresh);
-  const Held old = std::exchange(credentials_[key], {fresh, origin == Origin::kWrite ? lists : 0});
-  if (old.credential) {
-    unrefer(*old.credential, fresh.get(), concerned);
+  refer(credential);
+  credentials_.insert_or_assign(
+      key, Held{PackedCredential(credential), origin == Origin::kWrite ? lists : 0});
+  if (old) {
+    unrefer(*old, &credential, concerned);
   }
   concerned.insert(key);
-  collect_neighbours(*fresh, concerned);
+  collect_neighbours(credential, concerned);
 }
 
 void Cache::drop_credential(const NamespacedName& key, std::set<NamespacedName>& concerned) {
   const auto found = credentials_.find(key);
-  const CredentialPtr credential = found->second.credential;
+  const SesSmtpCredential credential = found->second.credential.unpack();
   credentials_.erase(found);
-  unrefer(*credential, nullptr, concerned);
+  unrefer(credential, nullptr, concerned);
   concerned.insert(key);  // whoever remembers it may forget it now
 }
 
@@ -358,7 +387,7 @@ void Cache::unrefer(const SesSmtpCredential& old, const SesSmtpCredential* fresh
 }
 
 void Cache::collect_scope(const std::string& scope, std::set<NamespacedName>& out) const {
-  for (const auto& [key, value] : credentials_) {
+  for (const auto& [key, held] : credentials_) {
     if (in_scope(scope, key)) {
       out.insert(key);
     }
@@ -404,18 +433,24 @@ Sight Cache::sight_of(const NamespacedName& secret) const {
   return secrets_.sight(secret);
 }
 
+SesSmtpCredential Cache::neighbour(const SesSmtpCredential& credential, const std::string& name) const {
+  return name == credential.meta.name
+             ? credential
+             : credentials_.at({credential.meta.namespace_, name}).credential.unpack();
+}
+
 Claims Cache::claims_of(const SesSmtpCredential& credential, const Sight& source, const Sight& target) const {
   Claims claims;
-  std::vector<CredentialPtr> claimants;
+  std::vector<SesSmtpCredential> claimants;
   for (const std::string& name : secrets_.referrers(target_of(credential), SecretStore::Role::kTarget)) {
-    claimants.push_back(credentials_.at({credential.meta.namespace_, name}).credential);
-    claims.claimants.push_back({.uid = claimants.back()->meta.uid, .name = name});
+    claimants.push_back(neighbour(credential, name));
+    claims.claimants.push_back({.uid = claimants.back().meta.uid, .name = name});
   }
   if (const SesSmtpCredential& first = winner(claimants, target); first.meta.uid != credential.meta.uid) {
     claims.rival = first.meta.name;
   }
   for (const std::string& name : secrets_.referrers(target_of(credential), SecretStore::Role::kSource)) {
-    const kube::ObjectMeta& other = credentials_.at({credential.meta.namespace_, name}).credential->meta;
+    const kube::ObjectMeta other = neighbour(credential, name).meta;
     if (std::tie(other.creation_timestamp, other.uid) <
         std::tie(credential.meta.creation_timestamp, credential.meta.uid)) {
       claims.reader = name;
@@ -423,7 +458,7 @@ Claims Cache::claims_of(const SesSmtpCredential& credential, const Sight& source
   }
   if (source.presence == Presence::kKnown) {
     for (const std::string& name : secrets_.referrers(source_of(credential), SecretStore::Role::kTarget)) {
-      const SesSmtpCredential& other = *credentials_.at({credential.meta.namespace_, name}).credential;
+      const SesSmtpCredential other = neighbour(credential, name);
       const bool merges = other.spec.target.conflict_policy == api::ConflictPolicy::kMerge;
       if (merges && name != credential.meta.name && has_consent(other, source.record)) {
         claims.merger = name;

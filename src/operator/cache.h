@@ -8,7 +8,6 @@
 #include <cstdint>
 #include <functional>
 #include <map>
-#include <memory>
 #include <mutex>
 #include <optional>
 #include <set>
@@ -16,8 +15,10 @@
 #include <string>
 #include <vector>
 
+#include "api/credential_fields.h"
 #include "api/ses_smtp_credential.h"
 #include "base/clock.h"
+#include "base/packed.h"
 #include "kube/object.h"
 #include "kube/work_queue.h"
 #include "operator/observation.h"
@@ -28,7 +29,6 @@ namespace sessmtp::operator_ {
 class Cache {
  public:
   using Enqueue = std::function<void(const kube::NamespacedName& credential, kube::Priority priority)>;
-  using CredentialPtr = std::shared_ptr<const api::SesSmtpCredential>;
 
   // A scope is a watched namespace, or "" for all of them.
   Cache(const std::vector<std::string>& scopes, const Clock& clock, Enqueue enqueue);
@@ -36,10 +36,10 @@ class Cache {
   // What the reflectors report. A list replaces what was known. Of events, a version older than the one
   // known is ignored: our own writes are put here before their echo arrives.
   void begin_credential_list(const std::string& scope);
+  void listed_credential(const std::string& scope, const api::SesSmtpCredential& credential);
   // `unreadable` are those that could not be understood: what was known of them stays.
-  void replace_credentials(const std::string& scope, std::vector<api::SesSmtpCredential> credentials,
-                           std::set<kube::NamespacedName> unreadable = {});
-  void put_credential(api::SesSmtpCredential credential);
+  void end_credential_list(const std::string& scope, const std::set<kube::NamespacedName>& unreadable = {});
+  void put_credential(const api::SesSmtpCredential& credential);
   void remove_credential(const kube::ObjectMeta& meta);
   void begin_secret_list(const std::string& scope);
   void listed_secret(const std::string& scope, const kube::ObjectMeta& meta);
@@ -56,7 +56,7 @@ class Cache {
 
   // The answers to our own writes and live reads: known at once, and no reason for the one who asked to
   // look again.
-  void note_written_credential(api::SesSmtpCredential credential);
+  void note_written_credential(const api::SesSmtpCredential& credential);
   void note_secret(const kube::ObjectMeta& meta, const kube::NamespacedName& who);
   void note_unwatched_secret(const kube::NamespacedName& secret, const std::string& type);
   void note_missing_secret(const kube::NamespacedName& secret);
@@ -80,23 +80,27 @@ class Cache {
   // The very object of that uid is there, and nobody has asked for its deletion.
   [[nodiscard]] bool is_alive(const kube::NamespacedName& credential, const std::string& uid) const;
 
-  [[nodiscard]] std::vector<CredentialPtr> credentials() const;
+  [[nodiscard]] std::size_t credential_count() const;
+  // Each of them, a few at a time: one that comes or goes meanwhile may be among them or not.
+  void each_credential(const std::function<void(const api::SesSmtpCredential&)>& use) const;
 
  private:
-  enum class Fill { kWaiting, kListed, kRefused };
+  using PackedCredential = Packed<api::SesSmtpCredential>;
+  enum class Fill : std::uint8_t { kWaiting, kListed, kRefused };
   struct Scope {
     Fill credentials = Fill::kWaiting;
     Fill secrets = Fill::kWaiting;
     std::uint64_t credential_lists = 0;  // begun
+    std::map<kube::NamespacedName, PackedCredential> incoming = {};  // of the one under way
   };
   struct Held {
-    CredentialPtr credential;
+    PackedCredential credential;
     std::uint64_t written = 0;  // the list that was the last to begin before we wrote this version
   };
 
   // With the mutex held; `concerned` gathers the credentials that the change is about.
   enum class Origin : std::uint8_t { kList, kEvent, kWrite };
-  void store_credential(api::SesSmtpCredential credential, Origin origin,
+  void store_credential(const api::SesSmtpCredential& credential, Origin origin,
                         std::set<kube::NamespacedName>& concerned);
   void drop_credential(const kube::NamespacedName& key, std::set<kube::NamespacedName>& concerned);
   void refer(const api::SesSmtpCredential& credential);
@@ -113,6 +117,8 @@ class Cache {
   [[nodiscard]] static bool is_filled(const Scope& scope);
   [[nodiscard]] const Scope& scope_of(const std::string& namespace_) const;
   [[nodiscard]] Sight sight_of(const kube::NamespacedName& secret) const;
+  [[nodiscard]] api::SesSmtpCredential neighbour(const api::SesSmtpCredential& credential,
+                                                 const std::string& name) const;
   [[nodiscard]] Claims claims_of(const api::SesSmtpCredential& credential, const Sight& source,
                                  const Sight& target) const;
 

@@ -12,19 +12,19 @@ bool has_consent(const api::SesSmtpCredential& credential, const SecretRecord& t
          target.allows_takeover_by == credential.meta.name;
 }
 
-const api::SesSmtpCredential& winner(
-    const std::vector<std::shared_ptr<const api::SesSmtpCredential>>& claimants, const Sight& target) {
+const api::SesSmtpCredential& winner(const std::vector<api::SesSmtpCredential>& claimants,
+                                     const Sight& target) {
   const bool known = target.presence == Presence::kKnown;
-  const auto rank = [&](const std::shared_ptr<const api::SesSmtpCredential>& claimant) {
-    const bool on_label = known && claimant->meta.uid == target.record.owner_uid;
-    const bool consented = known && has_consent(*claimant, target.record);
-    const bool in_status = known && claimant->status.target &&
-                           claimant->status.target->uid == target.record.version.uid &&
-                           (consented || !claimant->status.target_merged);
-    return std::tuple(!on_label, !in_status, !consented, claimant->meta.creation_timestamp,
-                      claimant->meta.uid);
+  const auto rank = [&](const api::SesSmtpCredential& claimant) {
+    const bool on_label = known && claimant.meta.uid == target.record.owner_uid;
+    const bool consented = known && has_consent(claimant, target.record);
+    const bool in_status = known && claimant.status.target &&
+                           claimant.status.target->uid == target.record.version.uid &&
+                           (consented || !claimant.status.target_merged);
+    return std::tuple(!on_label, !in_status, !consented, claimant.meta.creation_timestamp,
+                      claimant.meta.uid);
   };
-  return **std::ranges::min_element(claimants, {}, rank);
+  return *std::ranges::min_element(claimants, {}, rank);
 }
 
 }  // namespace sessmtp::operator_

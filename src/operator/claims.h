@@ -3,7 +3,6 @@
 // Server-side apply cannot decide this: to the API server all our writes are by one field manager.
 #pragma once
 
-#include <memory>
 #include <vector>
 
 #include "operator/observation.h"
@@ -17,6 +16,6 @@ namespace sessmtp::operator_ {
 // it merges), else the one that the target itself consents to, else the oldest, else the one with the smaller
 // uid. `claimants` is not empty.
 [[nodiscard]] const api::SesSmtpCredential& winner(
-    const std::vector<std::shared_ptr<const api::SesSmtpCredential>>& claimants, const Sight& target);
+    const std::vector<api::SesSmtpCredential>& claimants, const Sight& target);
 
 }  // namespace sessmtp::operator_

@@ -1,7 +1,5 @@
 #include "operator/controller.h"
 
-#include <malloc.h>
-
 #include <algorithm>
 #include <exception>
 #include <random>
@@ -10,6 +8,7 @@
 
 #include "api/names.h"
 #include "base/chained_stop.h"
+#include "base/heap.h"
 #include "base/log.h"
 #include "base/wait.h"
 
@@ -58,7 +57,7 @@ Controller::Controller(kube::Client& client, kube::Client& election_client, smtp
       events_(client, clock, metrics, options_.instance),
       reconcile_metrics_(metrics, options_.workers),
       rotation_metrics_(metrics),
-      credential_metrics_([this] { return cache_.credentials(); }),
+      credential_metrics_([this](const auto& use) { cache_.each_credential(use); }),
       logins_(probe, clock, metrics,
               [this](const kube::NamespacedName& key) {
                 if (at_work_) {
@@ -112,8 +111,8 @@ void Controller::run(std::stop_token stop) {
 
   if (crd_.wait_until_usable(stop) && cache_.wait_until_filled(stop)) {
     // The schema and the first lists took memory that is not needed again.
-    (void)malloc_trim(0);
-    log::info("ready", {{"credentials", cache_.credentials().size()}, {"workers", options_.workers}});
+    give_back_free_heap();
+    log::info("ready", {{"credentials", cache_.credential_count()}, {"workers", options_.workers}});
     // A standby queues nothing: whatever happened meanwhile, everybody looks when it takes over.
     const auto lead = [this](std::stop_token leading) {
       at_work_ = true;

@@ -44,7 +44,7 @@ double count_pending(const std::vector<api::Rollout>& rollouts) {
 
 }  // namespace
 
-CredentialMetrics::CredentialMetrics(List list) : list_(std::move(list)) {}
+CredentialMetrics::CredentialMetrics(ForEach for_each) : for_each_(std::move(for_each)) {}
 
 std::vector<MetricFamily> CredentialMetrics::Collect() const {
   MetricFamily ready_family =
@@ -61,13 +61,13 @@ std::vector<MetricFamily> CredentialMetrics::Collect() const {
   MetricFamily rollout_family =
       gauge("ses_smtp_credential_rollouts_pending",
             "Workloads of spec.rolloutRestartTargets whose restart is due and was not made yet");
-  for (const auto& credential : list_()) {
-    if (credential->meta.terminating) {
-      continue;  // nothing is done about it any more, so whatever it says nobody has to look into
+  for_each_([&](const api::SesSmtpCredential& credential) {
+    if (credential.meta.terminating) {
+      return;  // nothing is done about it any more, so whatever it says nobody has to look into
     }
-    const api::Status& status = credential->status;
-    const std::vector<ClientMetric::Label> labels{{"namespace", credential->meta.namespace_},
-                                                  {"name", credential->meta.name}};
+    const api::Status& status = credential.status;
+    const std::vector<ClientMetric::Label> labels{{"namespace", credential.meta.namespace_},
+                                                  {"name", credential.meta.name}};
     const api::Condition* const ready = api::find_condition(status.conditions, "Ready");
     add(ready_family, labels, ready != nullptr && ready->status == "True" ? 1 : 0);
     for (const api::Condition& condition : status.conditions) {
@@ -84,7 +84,7 @@ std::vector<MetricFamily> CredentialMetrics::Collect() const {
     if (!status.rollouts.empty()) {
       add(rollout_family, labels, count_pending(status.rollouts));
     }
-  }
+  });
   std::vector<MetricFamily> families{std::move(ready_family), std::move(condition_family),
                                      std::move(key_family),   std::move(rotation_family),
                                      std::move(sync_family),  std::move(rollout_family)};

@@ -7,7 +7,6 @@
 #include <prometheus/metric_family.h>
 
 #include <functional>
-#include <memory>
 #include <vector>
 
 #include "api/ses_smtp_credential.h"
@@ -17,14 +16,15 @@ namespace sessmtp::operator_ {
 // As thread-safe as the function it is given.
 class CredentialMetrics final : public prometheus::Collectable {
  public:
-  using List = std::function<std::vector<std::shared_ptr<const api::SesSmtpCredential>>()>;
+  // Gives each credential to a function.
+  using ForEach = std::function<void(const std::function<void(const api::SesSmtpCredential&)>&)>;
 
-  explicit CredentialMetrics(List list);
+  explicit CredentialMetrics(ForEach for_each);
 
   [[nodiscard]] std::vector<prometheus::MetricFamily> Collect() const override;
 
  private:
-  const List list_;
+  const ForEach for_each_;
 };
 
 }  // namespace sessmtp::operator_

@@ -34,14 +34,13 @@ Result<void> then(Result<T> decoded, const Use& use) {
 }  // namespace
 
 void CredentialReader::list_begins() {
-  incoming_.clear();
   unreadable_.clear();
   cache_.begin_credential_list(scope_);
 }
 
 Result<void> CredentialReader::listed(std::string_view object) {
-  auto result = then(credential_from(object), [this](api::SesSmtpCredential credential) {
-    incoming_.push_back(std::move(credential));
+  auto result = then(credential_from(object), [this](const api::SesSmtpCredential& credential) {
+    cache_.listed_credential(scope_, credential);
   });
   if (!result) {
     if (const auto meta = kube::parse_meta(object)) {
@@ -52,12 +51,12 @@ Result<void> CredentialReader::listed(std::string_view object) {
 }
 
 void CredentialReader::list_ends() {
-  cache_.replace_credentials(scope_, std::exchange(incoming_, {}), std::exchange(unreadable_, {}));
+  cache_.end_credential_list(scope_, std::exchange(unreadable_, {}));
 }
 
 Result<void> CredentialReader::put(std::string_view object) {
   return then(credential_from(object),
-              [this](api::SesSmtpCredential credential) { cache_.put_credential(std::move(credential)); });
+              [this](const api::SesSmtpCredential& credential) { cache_.put_credential(credential); });
 }
 
 Result<void> CredentialReader::remove(std::string_view object) {

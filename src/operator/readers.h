@@ -4,9 +4,7 @@
 #include <set>
 #include <string>
 #include <string_view>
-#include <vector>
 
-#include "api/ses_smtp_credential.h"
 #include "kube/reflector.h"
 #include "operator/cache.h"
 
@@ -29,7 +27,6 @@ class CredentialReader final : public kube::ReflectorHandler {
  private:
   Cache& cache_;
   const std::string scope_;
-  std::vector<api::SesSmtpCredential> incoming_;
   std::set<kube::NamespacedName> unreadable_;
 };
 

@@ -217,9 +217,8 @@ Reconciler::StatusWrite Reconciler::write_status(const SesSmtpCredential& creden
     }
     return refused ? StatusWrite::kRefused : StatusWrite::kFailed;
   }
-  auto written = api::decode_credential(*answer);
-  if (written) {
-    cache_.note_written_credential(std::move(*written));
+  if (const auto written = api::decode_credential(*answer)) {
+    cache_.note_written_credential(*written);
   }
   return StatusWrite::kDone;
 }

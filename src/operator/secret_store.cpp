@@ -1,6 +1,9 @@
 #include "operator/secret_store.h"
 
+#include <algorithm>
 #include <utility>
+
+#include "operator/observation_fields.h"
 
 namespace sessmtp::operator_ {
 
@@ -35,7 +38,11 @@ void SecretStore::refer(const NamespacedName& secret, Role role, const std::stri
   if (added) {
     found->second.since = lists_begun(secret);
   }
-  names_of(found->second, role).insert(credential);
+  Names& names = names_of(found->second, role);
+  if (const auto place = std::ranges::lower_bound(names, credential);
+      place == names.end() || *place != credential) {
+    names.insert(place, credential);
+  }
 }
 
 void SecretStore::unrefer(const NamespacedName& secret, Role role, const std::string& credential) {
@@ -43,7 +50,7 @@ void SecretStore::unrefer(const NamespacedName& secret, Role role, const std::st
   if (found == entries_.end()) {
     return;
   }
-  names_of(found->second, role).erase(credential);
+  std::erase(names_of(found->second, role), credential);
   if (found->second.sources.empty() && found->second.targets.empty()) {
     entries_.erase(found);
   }
@@ -65,55 +72,55 @@ void SecretStore::begin_list(const std::string& scope) {
 
 void SecretStore::listed(const std::string& scope, const kube::ObjectMeta& meta) {
   if (entries_.contains(meta.key())) {
-    lists_[scope].incoming.insert_or_assign(meta.key(), record_of(meta));
+    lists_[scope].incoming.insert_or_assign(meta.key(), Packed(record_of(meta)));
   }
 }
 
 void SecretStore::end_list(const std::string& scope) {
-  const auto incoming = std::exchange(lists_[scope].incoming, {});
+  auto incoming = std::exchange(lists_[scope].incoming, {});
   each_in(scope, [&](const NamespacedName& name, Entry& entry) {
     entry.gone_at.clear();
     const bool learned_meanwhile = entry.since == lists_[scope].begun;
-    const bool known = entry.sight.presence == Presence::kKnown;
     const auto found = incoming.find(name);
     if (found == incoming.end()) {
       if (!learned_meanwhile) {
-        entry.sight = {.presence = Presence::kAbsent, .record = {}};
+        entry.sight = Packed(Sight{.presence = Presence::kAbsent, .record = {}});
       }
       return;
     }
-    const bool newer = known && later_version(entry.sight.record.version.resource_version,
-                                              found->second.version.resource_version);
+    SecretRecord record = found->second.unpack();
+    incoming.erase(found);
+    const Sight sight = entry.sight.unpack();
+    const bool newer = sight.presence == Presence::kKnown &&
+                       later_version(sight.record.version.resource_version, record.version.resource_version);
     if (!(learned_meanwhile && newer)) {
-      learn(entry, found->second);
+      learn(entry, sight, std::move(record), {});
     }
   });
 }
 
-bool SecretStore::learn(Entry& entry, SecretRecord record) {
-  if (entry.sight.presence == Presence::kKnown && entry.sight.record == record) {
+bool SecretStore::learn(Entry& entry, const Sight& known, SecretRecord record,
+                        std::optional<SteadyTime> changed) {
+  if (known.presence == Presence::kKnown && known.record == record) {
     return false;
   }
-  entry.sight = {.presence = Presence::kKnown, .record = std::move(record)};
+  entry.sight =
+      Packed(Sight{.presence = Presence::kKnown, .record = std::move(record), .changed = changed});
   return true;
 }
 
 bool SecretStore::put(const kube::ObjectMeta& meta) {
   const auto found = entries_.find(meta.key());
-  if (found == entries_.end()) {
+  return found != entries_.end() && put(found->second, meta, clock_.steady());
+}
+
+bool SecretStore::put(Entry& entry, const kube::ObjectMeta& meta, std::optional<SteadyTime> changed) {
+  const Sight known = entry.sight.unpack();
+  const bool there = known.presence == Presence::kKnown;
+  if (later_version(there ? known.record.version.resource_version : entry.gone_at, meta.resource_version)) {
     return false;
   }
-  Entry& entry = found->second;
-  const bool known = entry.sight.presence == Presence::kKnown;
-  if (later_version(known ? entry.sight.record.version.resource_version : entry.gone_at,
-                    meta.resource_version)) {
-    return false;
-  }
-  const bool news = learn(entry, record_of(meta));
-  if (news) {
-    entry.sight.changed = clock_.steady();
-  }
-  return news;
+  return learn(entry, known, record_of(meta), changed);
 }
 
 bool SecretStore::remove(const kube::ObjectMeta& meta) {
@@ -121,25 +128,23 @@ bool SecretStore::remove(const kube::ObjectMeta& meta) {
   if (found == entries_.end()) {
     return false;
   }
-  Sight& sight = found->second.sight;
+  const Sight sight = found->second.sight.unpack();
   const bool known = sight.presence == Presence::kKnown;
   if (known && (sight.record.version.uid != meta.uid ||
                 later_version(sight.record.version.resource_version, meta.resource_version))) {
     return false;
   }
   found->second.gone_at = meta.resource_version;
-  const bool news = sight.presence != Presence::kAbsent;
-  sight = {.presence = Presence::kAbsent, .record = {}};
-  return news;
+  found->second.sight = Packed(Sight{.presence = Presence::kAbsent, .record = {}});
+  return sight.presence != Presence::kAbsent;
 }
 
 bool SecretStore::answered(const kube::ObjectMeta& meta) {
   const auto found = entries_.find(meta.key());
-  if (found == entries_.end() || !put(meta)) {
+  if (found == entries_.end() || !put(found->second, meta, {})) {
     return false;
   }
   found->second.since = lists_begun(meta.key());
-  found->second.sight.changed.reset();
   return true;
 }
 
@@ -147,35 +152,36 @@ bool SecretStore::answered(const kube::ObjectMeta& meta) {
 
 void SecretStore::answered_unwatched(const NamespacedName& secret, const std::string& type) {
   if (const auto found = entries_.find(secret);
-      found != entries_.end() && found->second.sight.presence != Presence::kKnown) {
-    found->second.sight = {.presence = Presence::kUnwatched, .record = {}, .type = type};
+      found != entries_.end() && found->second.sight.unpack().presence != Presence::kKnown) {
+    found->second.sight = Packed(Sight{.presence = Presence::kUnwatched, .record = {}, .type = type});
     found->second.since = lists_begun(secret);
   }
 }
 
 void SecretStore::answered_missing(const NamespacedName& secret) {
   if (const auto found = entries_.find(secret);
-      found != entries_.end() && found->second.sight.presence == Presence::kUnknown) {
-    found->second.sight.presence = Presence::kAbsent;
+      found != entries_.end() && found->second.sight.unpack().presence == Presence::kUnknown) {
+    found->second.sight = Packed(Sight{.presence = Presence::kAbsent, .record = {}});
     found->second.since = lists_begun(secret);
   }
 }
 
 void SecretStore::forget(const std::string& scope) {
-  each_in(scope, [](const NamespacedName&, Entry& entry) { entry.sight = {}; });
+  each_in(scope, [](const NamespacedName&, Entry& entry) { entry.sight = Packed(Sight{}); });
 }
 
 void SecretStore::doubt(const std::string& scope) {
   each_in(scope, [](const NamespacedName&, Entry& entry) {
-    if (entry.sight.presence == Presence::kAbsent || entry.sight.presence == Presence::kUnwatched) {
-      entry.sight = {};
+    if (const Presence presence = entry.sight.unpack().presence;
+        presence == Presence::kAbsent || presence == Presence::kUnwatched) {
+      entry.sight = Packed(Sight{});
     }
   });
 }
 
 Sight SecretStore::sight(const NamespacedName& secret) const {
   const auto found = entries_.find(secret);
-  return found == entries_.end() ? Sight{} : found->second.sight;
+  return found == entries_.end() ? Sight{} : found->second.sight.unpack();
 }
 
 }  // namespace sessmtp::operator_

@@ -9,12 +9,14 @@
 #include <cstdint>
 #include <map>
 #include <optional>
-#include <set>
 #include <string>
+#include <vector>
 
 #include "base/clock.h"
+#include "base/packed.h"
 #include "kube/object.h"
 #include "operator/observation.h"
+#include "operator/observation_fields.h"
 
 namespace sessmtp::operator_ {
 
@@ -24,7 +26,7 @@ namespace sessmtp::operator_ {
 // Not thread-safe.
 class SecretStore {
  public:
-  using Names = std::set<std::string>;
+  using Names = std::vector<std::string>;  // sorted; of nearly every Secret there is one
   enum class Role : std::uint8_t { kSource, kTarget };
 
   explicit SecretStore(const Clock& clock) : clock_(clock) {}
@@ -61,18 +63,19 @@ class SecretStore {
   struct Entry {
     Names sources;  // credentials that read it
     Names targets;  // credentials that write it
-    Sight sight;
+    Packed<Sight> sight{Sight{}};
     std::string gone_at;      // the version at which an event ended the last one, since the last list
     std::uint64_t since = 0;  // the list that was the last to begin before this was known or registered
   };
   struct Lists {
     std::uint64_t begun = 0;
-    std::map<kube::NamespacedName, SecretRecord> incoming;
+    std::map<kube::NamespacedName, Packed<SecretRecord>> incoming;
   };
 
   [[nodiscard]] static Names& names_of(Entry& entry, Role role);
   [[nodiscard]] std::uint64_t lists_begun(const kube::NamespacedName& secret) const;
-  bool learn(Entry& entry, SecretRecord record);
+  bool put(Entry& entry, const kube::ObjectMeta& meta, std::optional<SteadyTime> changed);
+  static bool learn(Entry& entry, const Sight& known, SecretRecord record, std::optional<SteadyTime> changed);
   template <class Use>
   void each_in(const std::string& scope, const Use& use);
 

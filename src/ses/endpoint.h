@@ -32,6 +32,8 @@ struct EndpointOverrides {
   std::optional<std::uint16_t> port = std::nullopt;
   std::optional<Tls> tls = std::nullopt;
   bool fips = false;
+
+  friend bool operator==(const EndpointOverrides&, const EndpointOverrides&) = default;
 };
 
 // email-smtp[-fips].<region>.amazonaws.com:587 with STARTTLS, with the overrides applied; TLS is implicit

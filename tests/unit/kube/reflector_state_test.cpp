@@ -57,7 +57,7 @@ WatchEnded ended(std::string version, std::chrono::milliseconds lasted,
 }
 
 const ReflectorState kWatching = state(Action::kWatch, 0ms, "5", 0);
-const ReflectorState kListing = state(Action::kList, 0ms, "0", 0);
+const ReflectorState kListing = state(Action::kList, 0ms, "", 0);
 const ReflectorState kProbing = state(Action::kProbe, 0ms, "5", 1);
 
 struct Case {
@@ -72,29 +72,29 @@ TEST(ReflectorState, EveryTransitionHasItsReason) {
       {"the first list may come from the watch cache", {}, Listed{"5"}, kWatching},
       {"a list leads to a watch from its version", kListing, Listed{"7"}, state(Action::kWatch, 0ms, "7", 0)},
       {"a list that fails is repeated later", kListing, ListFailed{error(ApiErrorKind::kNoAnswer)},
-       state(Action::kList, 800ms, "0", 1)},
-      {"and later still", state(Action::kList, 800ms, "0", 3),
-       ListFailed{error(ApiErrorKind::kServerError, 500)}, state(Action::kList, 6400ms, "0", 4)},
-      {"but not for ever", state(Action::kList, 30s, "0", 40),
-       ListFailed{error(ApiErrorKind::kServerError, 500)}, state(Action::kList, 30s, "0", 41)},
+       state(Action::kList, 800ms, "", 1)},
+      {"and later still", state(Action::kList, 800ms, "", 3),
+       ListFailed{error(ApiErrorKind::kServerError, 500)}, state(Action::kList, 6400ms, "", 4)},
+      {"but not for ever", state(Action::kList, 30s, "", 40),
+       ListFailed{error(ApiErrorKind::kServerError, 500)}, state(Action::kList, 30s, "", 41)},
       {"a list that is no list is asked for again", kListing,
-       ListFailed{error(ApiErrorKind::kBadAnswer, 200)}, state(Action::kList, 800ms, "0", 1)},
+       ListFailed{error(ApiErrorKind::kBadAnswer, 200)}, state(Action::kList, 800ms, "", 1)},
       {"a list whose pages expire is asked for in one piece", state(Action::kList, 0ms, "", 0),
        ListFailed{.error = error(ApiErrorKind::kGone, 410), .on_later_page = true},
        unpaged(state(Action::kList, 0ms, "", 1))},
       {"the next one in pages again", unpaged(state(Action::kList, 0ms, "", 1)), Listed{"7"},
        state(Action::kWatch, 0ms, "7", 1)},
       {"429 while listing waits as long as it is told to", kListing,
-       ListFailed{later(ApiErrorKind::kTooManyRequests, 9s)}, state(Action::kList, 9s, "0", 1)},
+       ListFailed{later(ApiErrorKind::kTooManyRequests, 9s)}, state(Action::kList, 9s, "", 1)},
       {"a missing right is asked for again", kListing, ListFailed{error(ApiErrorKind::kForbidden, 403)},
-       state(Action::kList, 800ms, "0", 1)},
+       state(Action::kList, 800ms, "", 1)},
       {"a missing CRD is waited for", kListing, ListFailed{error(ApiErrorKind::kNotFound, 404)},
-       state(Action::kList, 5s, "0", 1)},
-      {"a version compacted away is listed anew at once, by quorum", state(Action::kList, 0ms, "5", 0),
+       state(Action::kList, 5s, "", 1)},
+      {"a version compacted away is listed anew at once", state(Action::kList, 0ms, "5", 0),
        ListFailed{error(ApiErrorKind::kGone, 410)}, state(Action::kList, 0ms, "", 1)},
       {"but not in a hot loop", state(Action::kList, 0ms, "", 1), ListFailed{error(ApiErrorKind::kGone, 410)},
        state(Action::kList, 1600ms, "", 2)},
-      {"a version of the future is listed anew, by quorum", state(Action::kList, 0ms, "5", 0),
+      {"a version of the future is listed anew", state(Action::kList, 0ms, "5", 0),
        ListFailed{too_large()}, state(Action::kList, 0ms, "", 1)},
 
       {"a watch that the server ends is watched on at once from the last event", kWatching, ended("9", 5min),
@@ -112,7 +112,7 @@ TEST(ReflectorState, EveryTransitionHasItsReason) {
        state(Action::kWatch, 0ms, "6", 0)},
       {"so does a watch that a proxy cuts in its quiet time", state(Action::kWatch, 0ms, "5", 6),
        ended("", 30s, error(ApiErrorKind::kNoAnswer)), state(Action::kProbe, 800ms, "5", 1)},
-      {"410 lists anew by quorum", kWatching, ended("", 1min, error(ApiErrorKind::kGone, 410)),
+      {"410 lists anew", kWatching, ended("", 1min, error(ApiErrorKind::kGone, 410)),
        state(Action::kList, 0ms, "", 1)},
       {"410 after an event each time is no hot loop", state(Action::kWatch, 0ms, "5", 3),
        ended("6", 20ms, error(ApiErrorKind::kGone, 410)), state(Action::kList, 6400ms, "", 4)},
@@ -140,7 +140,7 @@ TEST(ReflectorState, EveryTransitionHasItsReason) {
       {"a probe that succeeds watches on", kProbing, ProbeSucceeded{}, state(Action::kWatch, 0ms, "5", 1)},
       {"a server that is still away is probed again", kProbing, ProbeFailed{error(ApiErrorKind::kNoAnswer)},
        state(Action::kProbe, 1600ms, "5", 2)},
-      {"a server restored from a backup is listed anew, by quorum", kProbing, ProbeFailed{too_large()},
+      {"a server restored from a backup is listed anew", kProbing, ProbeFailed{too_large()},
        state(Action::kList, 1600ms, "", 2)},
       {"one that says so as etcd does, before 1.34, as well", kProbing, ProbeFailed{future_revision()},
        state(Action::kList, 1600ms, "", 2)},
@@ -164,7 +164,7 @@ TEST(ReflectorState, WaitsAreStretchedSoThatManyClientsDoNotComeBackTogether) {
 }
 
 TEST(ReflectorState, BeginsWithAListFromTheWatchCache) {
-  EXPECT_EQ(ReflectorState{}, state(Action::kList, 0ms, "0", 0));
+  EXPECT_EQ(ReflectorState{}, state(Action::kList, 0ms, "", 0));
 }
 
 }  // namespace

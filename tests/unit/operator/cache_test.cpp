@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include <set>
 #include <thread>
 
 #include "../kube/fake_clock.h"
@@ -50,6 +51,22 @@ kube::ObjectMeta secret(const std::string& name, int version = 10, const std::st
   return meta;
 }
 
+void end_list(Cache& cache, const std::string& scope,
+              const std::vector<api::SesSmtpCredential>& credentials,
+              const std::set<kube::NamespacedName>& unreadable = {}) {
+  for (const api::SesSmtpCredential& listed : credentials) {
+    cache.listed_credential(scope, listed);
+  }
+  cache.end_credential_list(scope, unreadable);
+}
+
+void list_credentials(Cache& cache, const std::string& scope,
+                      const std::vector<api::SesSmtpCredential>& credentials,
+                      const std::set<kube::NamespacedName>& unreadable = {}) {
+  cache.begin_credential_list(scope);
+  end_list(cache, scope, credentials, unreadable);
+}
+
 void list_secrets(Cache& cache, const std::string& scope, const std::vector<kube::ObjectMeta>& secrets) {
   cache.begin_secret_list(scope);
   for (const kube::ObjectMeta& meta : secrets) {
@@ -88,7 +105,7 @@ class CacheTest : public testing::Test {
     for (const Named& n : credentials) {
       list.push_back(credential(n));
     }
-    cache_.replace_credentials("", std::move(list));
+    list_credentials(cache_, "", list);
     list_secrets(cache_, "", secrets);
     queue_.clear();
   }
@@ -184,11 +201,9 @@ TEST_F(CacheTest, AnotherSourceInTheSpecMovesTheWakeUps) {
 
 TEST_F(CacheTest, AListWakesEverybodyItIsAboutAndThoseThatAreGone) {
   fill({{.name = "a"}, {.name = "b", .target = "t"}, {.name = "c", .target = "t"}}, {});
-  std::vector<api::SesSmtpCredential> list;
-  list.push_back(credential({.name = "c", .target = "t"}));
-  cache_.replace_credentials("", std::move(list));
+  list_credentials(cache_, "", {credential({.name = "c", .target = "t"})});
   EXPECT_THAT(woken(), ElementsAre("a", "b", "c"));
-  EXPECT_EQ(cache_.credentials().size(), 1U);
+  EXPECT_EQ(cache_.credential_count(), 1U);
 
   list_secrets(cache_, "", {secret("unrelated")});
   EXPECT_THAT(woken(), ElementsAre("c"));
@@ -224,11 +239,10 @@ TEST_F(CacheTest, ALateEventOfAnEarlierSecretDoesNotReplaceTheOneThatWasReadLive
 
 TEST_F(CacheTest, AListCountsWhateverItsVersions) {
   fill({{.name = "mail", .version = 100}}, {secret("iam", 100, "s")});
-  cache_.begin_credential_list("");
-  cache_.replace_credentials("", {credential({.name = "mail", .source = "old", .version = 40})});
+  list_credentials(cache_, "", {credential({.name = "mail", .source = "old", .version = 40})});
   EXPECT_EQ(cache_.observe({"shop", "mail"})->credential.spec.source.secret_name, "old")
       << "etcd was restored";
-  cache_.replace_credentials("", {credential({.name = "mail", .version = 41})});
+  list_credentials(cache_, "", {credential({.name = "mail", .version = 41})});
   list_secrets(cache_, "", {secret("iam", 30, "s")});
   EXPECT_EQ(source_version(cache_, "mail"), "s@30");
 }
@@ -241,7 +255,7 @@ TEST_F(CacheTest, WhatWeWroteDuringAListIsNewerThanTheList) {
   cache_.note_secret(secret("mail", 20, "t"), {"shop", "mail"});
   cache_.note_written_credential(credential({.name = "mail", .version = 21, .status_target = "t"}));
   cache_.end_secret_list("");
-  cache_.replace_credentials("", {credential({.name = "mail", .version = 10})});
+  end_list(cache_, "", {credential({.name = "mail", .version = 10})});
   EXPECT_EQ(cache_.observe({"shop", "mail"})->target.record.version.resource_version, "20");
   EXPECT_EQ(cache_.observe({"shop", "mail"})->credential.meta.resource_version, "21");
   EXPECT_EQ(cache_.observe({"shop", "mail"})->source.presence, Presence::kAbsent)
@@ -333,13 +347,35 @@ TEST_F(CacheTest, AResyncDoubtsOnlyWhatNoEventWouldTell) {
 TEST_F(CacheTest, WithoutACrdThereAreNoCredentials) {
   fill({{.name = "mail"}}, {secret("iam")});
   cache_.forget_credentials("");
-  EXPECT_THAT(cache_.credentials(), IsEmpty()) << "or their targets would be made again when they go";
+  EXPECT_EQ(cache_.credential_count(), 0U) << "or their targets would be made again when they go";
   EXPECT_FALSE(cache_.filled(""));
+}
+
+TEST_F(CacheTest, ShowsEachCredentialOnce) {
+  std::vector<Named> names;
+  for (int i = 0; i < 200; ++i) {
+    names.push_back({.name = "mail-" + std::to_string(i)});
+  }
+  fill(names, {});
+  std::multiset<std::string> shown;
+  cache_.each_credential([&](const api::SesSmtpCredential& each) { shown.insert(each.meta.name); });
+  ASSERT_EQ(shown.size(), names.size());
+  for (const Named& n : names) {
+    EXPECT_EQ(shown.count(n.name), 1U) << n.name;
+  }
+}
+
+TEST_F(CacheTest, AListThatWasNotFinishedLeavesNothing) {
+  fill({{.name = "a"}}, {});
+  cache_.begin_credential_list("");
+  cache_.listed_credential("", credential({.name = "b"}));
+  list_credentials(cache_, "", {credential({.name = "a"})});
+  EXPECT_FALSE(cache_.observe({"shop", "b"})) << "it was deleted before the second list began";
 }
 
 TEST_F(CacheTest, ACredentialThatCannotBeReadStaysAsItWasKnown) {
   fill({{.name = "a"}, {.name = "b"}}, {});
-  cache_.replace_credentials("", {credential({.name = "a"})}, {{"shop", "b"}});
+  list_credentials(cache_, "", {credential({.name = "a"})}, {{"shop", "b"}});
   EXPECT_TRUE(cache_.observe({"shop", "b"}));
 }
 
@@ -409,7 +445,7 @@ TEST_F(CacheTest, OurOwnWritesBringNoDeletedCredentialBack) {
   fill({{.name = "mail", .uid = "second"}}, {});
   cache_.note_written_credential(credential({.name = "gone", .version = 11}));
   cache_.note_written_credential(credential({.name = "mail", .uid = "first", .version = 11}));
-  EXPECT_EQ(cache_.credentials().size(), 1U);
+  EXPECT_EQ(cache_.credential_count(), 1U);
   EXPECT_EQ(cache_.observe({"shop", "mail"})->credential.meta.uid, "second");
 }
 
@@ -455,7 +491,7 @@ TEST_F(CacheTest, TheSameTargetNameInAnotherNamespaceIsNoClaim) {
 TEST_F(CacheTest, IsFilledWhenEveryScopeIsListedOrRefused) {
   Cache cache({"shop", "blog"}, clock_, [](const kube::NamespacedName&, kube::Priority) {});
   std::jthread feeder([&cache] {
-    cache.replace_credentials("shop", {});
+    list_credentials(cache, "shop", {});
     list_secrets(cache, "shop", {});
     cache.refuse_secrets("blog");
     cache.refuse_credentials("blog");
@@ -494,15 +530,15 @@ TEST_F(CacheTest, AListOfOneScopeLeavesTheOthersAlone) {
   cache.put_credential(credential({.name = "mail"}));
   list_secrets(cache, "shop", {secret("iam")});
   list_secrets(cache, "blog", {});
-  cache.replace_credentials("blog", {});
-  EXPECT_EQ(cache.credentials().size(), 1U);
+  list_credentials(cache, "blog", {});
+  EXPECT_EQ(cache.credential_count(), 1U);
   EXPECT_EQ(cache.observe({"shop", "mail"})->source.presence, Presence::kKnown);
 }
 
 TEST_F(CacheTest, WithoutTheRightToListCredentialsWhatWasKnownIsForgotten) {
   fill({{.name = "mail"}}, {secret("iam")});
   cache_.refuse_credentials("");
-  EXPECT_EQ(cache_.credentials().size(), 0U) << "a deleted one would be written for, for ever";
+  EXPECT_EQ(cache_.credential_count(), 0U) << "a deleted one would be written for, for ever";
   woken();
   cache_.put_secret(secret("iam", 11));
   EXPECT_THAT(woken(), IsEmpty());

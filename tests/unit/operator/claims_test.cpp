@@ -8,10 +8,10 @@ namespace sessmtp::operator_ {
 namespace {
 
 using namespace std::chrono_literals;
-using Claimants = std::vector<std::shared_ptr<const api::SesSmtpCredential>>;
+using Claimants = std::vector<api::SesSmtpCredential>;
 
-std::shared_ptr<const api::SesSmtpCredential> claimant(const std::string& uid, std::chrono::seconds created,
-                                                       const std::string& target_uid = "") {
+api::SesSmtpCredential claimant(const std::string& uid, std::chrono::seconds created,
+                                const std::string& target_uid = "") {
   api::SesSmtpCredential credential;
   credential.meta.name = "credential-" + uid;
   credential.meta.uid = uid;
@@ -19,7 +19,7 @@ std::shared_ptr<const api::SesSmtpCredential> claimant(const std::string& uid, s
   if (!target_uid.empty()) {
     credential.status.target = api::SecretVersion{.uid = target_uid, .resource_version = "7"};
   }
-  return std::make_shared<const api::SesSmtpCredential>(std::move(credential));
+  return credential;
 }
 
 Sight target(const std::string& uid, const std::string& owner_uid) {
@@ -79,10 +79,11 @@ TEST(Winner, IsTheSameInWhateverOrderTheyCome) {
   };
   for (const Case& one : cases) {
     Claimants order = one.claimants;
-    std::ranges::sort(order);
+    const auto uid = [](const api::SesSmtpCredential& claimant) { return claimant.meta.uid; };
+    std::ranges::sort(order, {}, uid);
     do {
       EXPECT_EQ(winner(order, one.target).meta.uid, one.winner) << one.rule;
-    } while (std::ranges::next_permutation(order).found);
+    } while (std::ranges::next_permutation(order, {}, uid).found);
   }
 }
 

@@ -172,13 +172,7 @@ api::SesSmtpCredential credential(const char* name, const char* ready, const cha
 }
 
 Series series_of(const std::vector<api::SesSmtpCredential>& credentials) {
-  const CredentialMetrics metrics([&credentials] {
-    std::vector<std::shared_ptr<const api::SesSmtpCredential>> list;
-    for (const api::SesSmtpCredential& c : credentials) {
-      list.push_back(std::make_shared<const api::SesSmtpCredential>(c));
-    }
-    return list;
-  });
+  const CredentialMetrics metrics([&credentials](const auto& use) { std::ranges::for_each(credentials, use); });
   return read_page_of({&metrics});
 }
 
@@ -308,9 +302,7 @@ TEST(Scrape, IsOnePageOfAllSources) {
   const ReconcileMetrics reconcile(registry, 8);
   const RotationMetrics rotation(registry);
   const ProcessMetrics process;
-  const CredentialMetrics credentials([] {
-    return std::vector{std::make_shared<const api::SesSmtpCredential>(credential("a", "True", "Synced"))};
-  });
+  const CredentialMetrics credentials([](const auto& use) { use(credential("a", "True", "Synced")); });
   EXPECT_GT(read_page_of({&registry, &process, &credentials}).size(), 80U);
   EXPECT_STREQ(kMetricsContentType, "text/plain; version=0.0.4; charset=utf-8");
 }

@@ -94,9 +94,9 @@ class ReadersTest : public testing::Test {
   // "mail@10, news@11"
   [[nodiscard]] Names credentials() const {
     Names names;
-    for (const auto& each : cache.credentials()) {
-      names.push_back(each->meta.name + '@' + each->meta.resource_version);
-    }
+    cache.each_credential([&names](const api::SesSmtpCredential& each) {
+      names.push_back(each.meta.name + '@' + each.meta.resource_version);
+    });
     return names;
   }
   [[nodiscard]] Sight source() const { return cache.observe({"shop", "mail"})->source; }
@@ -175,9 +175,9 @@ TEST_F(ReadersTest, AStatusThatCannotBeUnderstoodIsWrittenAnew) {
   list({with(credential("mail"), "/status", "text"),
         with(credential("news"), "/status", {{"observedGeneration", "one"}})});
   ASSERT_THAT(credentials(), ElementsAre("mail@10", "news@10"));
-  for (const auto& each : cache.credentials()) {
-    EXPECT_EQ(each->status, api::Status()) << each->meta.name;
-  }
+  cache.each_credential([](const api::SesSmtpCredential& each) {
+    EXPECT_EQ(each.status, api::Status()) << each.meta.name;
+  });
 }
 
 TEST_F(ReadersTest, AKnownCredentialThatBecomesUnreadableStaysAsItWas) {
@@ -232,7 +232,8 @@ TEST_F(ReadersTest, WhatKubectlLeavesBehindIsNotKept) {
                                        {"b", "2"}};
   object["metadata"]["managedFields"] = {{{"manager", "kubectl"}}};
   list({object});
-  EXPECT_THAT(cache.credentials().at(0)->meta.annotations, ElementsAre(testing::Pair("b", "2")));
+  EXPECT_THAT(cache.observe({"shop", "mail"})->credential.meta.annotations,
+              ElementsAre(testing::Pair("b", "2")));
 }
 
 TEST_F(ReadersTest, AHugeObjectIsReadAndWhatIsNotNeededForgotten) {

@@ -180,12 +180,11 @@ WriteAnswer World::write(const kube::Secret& intent, Turn& turn) {
 }
 
 void World::show(Cache& cache) const {
-  std::vector<api::SesSmtpCredential> credentials;
-  for (const json& object : api.all(api::credential_path("shop"))) {
-    credentials.push_back(api::decode_credential(object).value());
-  }
   cache.begin_credential_list("");
-  cache.replace_credentials("", std::move(credentials));
+  for (const json& object : api.all(api::credential_path("shop"))) {
+    cache.listed_credential("", api::decode_credential(object).value());
+  }
+  cache.end_credential_list("");
   if (may_not_list_secrets) {
     cache.refuse_secrets("");
   } else {
