@@ -12,6 +12,7 @@
 #pragma once
 
 #include <chrono>
+#include <compare>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -188,8 +189,8 @@ class Packed {
 
   [[nodiscard]] std::size_t size() const { return bytes_.size(); }
 
-  // Of the same value.
-  friend bool operator==(const Packed&, const Packed&) = default;
+  // Equal when the values are; the order has no meaning.
+  friend auto operator<=>(const Packed&, const Packed&) = default;
 
  private:
   std::string bytes_;

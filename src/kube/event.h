@@ -4,7 +4,9 @@
 #include <compare>
 #include <cstdint>
 #include <string>
+#include <tuple>
 
+#include "base/packed.h"
 #include "kube/object.h"
 
 namespace sessmtp::kube {
@@ -30,6 +32,21 @@ struct ObjectReference {
 
   friend auto operator<=>(const ObjectReference&, const ObjectReference&) = default;
 };
+
+auto fields_of(SameAs<NamespacedName> auto& value) {
+  auto& [namespace_, name] = value;
+  return std::tie(namespace_, name);
+}
+
+auto fields_of(SameAs<Event> auto& value) {
+  auto& [type, reason, action, note] = value;
+  return std::tie(type, reason, action, note);
+}
+
+auto fields_of(SameAs<ObjectReference> auto& value) {
+  auto& [api_version, kind, key, uid, resource_version] = value;
+  return std::tie(api_version, kind, key, uid, resource_version);
+}
 
 // Thread-safe; never blocks.
 class EventSink {

@@ -32,8 +32,7 @@ bool EventSeries::add(const ObjectReference& regarding, Event event, WallTime at
   event.reason = cut(std::move(event.reason), kMaxReason);
   event.action = cut(std::move(event.action), kMaxAction);
   event.note = cut(std::move(event.note), kMaxNote);
-  Key key{regarding, std::move(event)};
-  key.first.resource_version.clear();
+  Key key = key_of(regarding, std::move(event));
   if (const auto known = series_.find(key); known != series_.end()) {
     Series& series = known->second;
     ++series.count;
@@ -71,12 +70,12 @@ std::optional<EventRecord> EventSeries::take(SteadyTime now) {
     return std::nullopt;
   }
   const All::iterator due = calls_.begin()->second;
-  const auto& [regarding, event] = due->first;
+  Subject subject = due->first.unpack();
   Series& series = due->second;
   unschedule(series);
   ++series.tries;
-  EventRecord record{.regarding = regarding,
-                     .event = event,
+  EventRecord record{.regarding = std::move(subject.regarding),
+                     .event = std::move(subject.event),
                      .name = series.name,
                      .first = series.first,
                      .last = series.last,
@@ -151,9 +150,12 @@ void EventSeries::reconsider(All::iterator series, SteadyTime now) {
 }
 
 EventSeries::All::iterator EventSeries::find(const EventRecord& record) {
-  Key key{record.regarding, record.event};
-  key.first.resource_version.clear();
-  return series_.find(key);
+  return series_.find(key_of(record.regarding, record.event));
+}
+
+EventSeries::Key EventSeries::key_of(ObjectReference regarding, Event event) {
+  regarding.resource_version.clear();
+  return Key({.regarding = std::move(regarding), .event = std::move(event)});
 }
 
 // As client-go names them: the object's name and a number unlike all others.

@@ -19,9 +19,10 @@
 #include <optional>
 #include <random>
 #include <string>
-#include <utility>
+#include <tuple>
 
 #include "base/clock.h"
+#include "base/packed.h"
 #include "kube/event.h"
 
 namespace sessmtp::kube {
@@ -44,7 +45,7 @@ struct EventRecord {
 class EventSeries {
  public:
   static constexpr std::size_t kMaxWaiting = 1000;     // maxQueuedEvents
-  static constexpr std::size_t kMaxRemembered = 4096;  // client-go:tools/record/events_cache.go
+  static constexpr std::size_t kMaxRemembered = 1000;
   static constexpr int kMaxTries = 12;
   static constexpr std::chrono::minutes kQuiet{6};     // then a series has ended
   static constexpr std::chrono::minutes kRefresh{30};  // a series that goes on is told this often
@@ -73,7 +74,15 @@ class EventSeries {
 
  private:
   struct Series;
-  using Key = std::pair<ObjectReference, Event>;  // without the resourceVersion
+  struct Subject {
+    ObjectReference regarding;  // without the resourceVersion
+    Event event;
+  };
+  friend auto fields_of(SameAs<Subject> auto& value) {
+    auto& [regarding, event] = value;
+    return std::tie(regarding, event);
+  }
+  using Key = Packed<Subject>;
   using All = std::map<Key, Series>;
   using Agenda = std::multimap<SteadyTime, All::iterator>;  // those of one time in the order they came
   struct Series {
@@ -93,6 +102,7 @@ class EventSeries {
   void schedule(All::iterator series, Agenda& agenda, SteadyTime time);
   void unschedule(Series& series);
   void reconsider(All::iterator series, SteadyTime now);
+  [[nodiscard]] static Key key_of(ObjectReference regarding, Event event);
   [[nodiscard]] All::iterator find(const EventRecord& record);
   [[nodiscard]] std::string unique_name(const std::string& object);
 

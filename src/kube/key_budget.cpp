@@ -7,10 +7,14 @@ SteadyTime KeyBudget::available(const NamespacedName& key) const {
   return full_at ? *full_at - (kBurst - 1) * kRefill : SteadyTime::min();
 }
 
-void KeyBudget::spend(const NamespacedName& key, SteadyTime now) {
+void KeyBudget::forget_full(SteadyTime now) {
   while (const auto full = full_at_.pop_due(now)) {
     exhausted_.erase(*full);
   }
+}
+
+void KeyBudget::spend(const NamespacedName& key, SteadyTime now) {
+  forget_full(now);
   full_at_.set(key, full_at_.time_of(key).value_or(now) + kRefill);
 }
 

@@ -22,6 +22,8 @@ class KeyBudget {
   // From when on there is a token; in the past when there is one now.
   [[nodiscard]] SteadyTime available(const NamespacedName& key) const;
   void spend(const NamespacedName& key, SteadyTime now);
+  // Those that are full again need not be remembered.
+  void forget_full(SteadyTime now);
   // True the first time since the bucket was full: a hot loop begins.
   [[nodiscard]] bool note_exhausted(const NamespacedName& key) { return exhausted_.insert(key).second; }
   // Buckets that are remembered.

@@ -138,6 +138,7 @@ Result<void> TlsPolicy::apply(SSL_CTX* context) {
   options |= SSL_OP_CLEANSE_PLAINTEXT;
 #endif
   SSL_CTX_set_options(context, options);
+  SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);  // 34 KiB less for each idle connection
   SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
   SSL_CTX_set_ex_data(context, policy_slot(), new std::shared_ptr<TlsPolicy>(shared_from_this()));
   SSL_CTX_set_info_callback(context, &TlsPolicy::watch);

@@ -4,6 +4,7 @@
 #include <prometheus/histogram.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "base/log.h"
 
@@ -77,6 +78,12 @@ std::optional<NamespacedName> WorkQueue::get(std::stop_token stop) {
   }
   wake_locked();  // this one leaves: what else is ready, and the next due time, are for somebody else
   return key;
+}
+
+bool WorkQueue::tidy() {
+  const std::scoped_lock lock(mutex_);
+  budget_.forget_full(clock_.steady());
+  return std::exchange(taken_since_tidy_, false);
 }
 
 std::optional<NamespacedName> WorkQueue::try_get() {
@@ -198,6 +205,7 @@ std::optional<NamespacedName> WorkQueue::take_locked() {
   processing_.emplace(key, now);
   budget_.spend(key, now);
   last_take_ = now;
+  taken_since_tidy_ = true;
   return key;
 }
 

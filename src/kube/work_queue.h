@@ -63,6 +63,10 @@ class WorkQueue final : public prometheus::Collectable {
   [[nodiscard]] std::optional<NamespacedName> try_get();
   void done(const NamespacedName& key);
 
+  // To be called now and then: forgets what is not needed any more. True when a key was taken since the last
+  // time.
+  bool tidy();
+
   [[nodiscard]] std::size_t size() const;  // ready keys, not those delayed, held back or being worked on
 
   // For a health check; zero when there is no such key.
@@ -111,6 +115,7 @@ class WorkQueue final : public prometheus::Collectable {
   std::uint64_t last_place_ = 0;
   int passed_over_ = 0;  // takes since kResync had its turn
   SteadyTime last_take_{};
+  bool taken_since_tidy_ = false;
   KeyBudget budget_;
   KeySchedule held_;     // wanted, but over their budget
   KeySchedule delayed_;  // to be added later

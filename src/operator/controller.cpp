@@ -18,6 +18,8 @@ namespace {
 using namespace std::chrono_literals;
 using std::chrono::milliseconds;
 
+constexpr milliseconds kTidyPeriod = 10s;
+
 // After that, another may lead.
 milliseconds drain_limit_of(const ControllerOptions& options) {
   return options.election ? std::min(options.drain_limit,
@@ -107,7 +109,7 @@ void Controller::run(std::stop_token stop) {
   for (kube::Reflector& reflector : reflectors_) {
     threads.emplace_back([this, &reflector, token = end.token()] { read(reflector, token); });
   }
-  threads.emplace_back([this, token = end.token()] { resync(token); });
+  threads.emplace_back([this, token = end.token()] { keep_house(token); });
 
   if (crd_.wait_until_usable(stop) && cache_.wait_until_filled(stop)) {
     // The schema and the first lists took memory that is not needed again.
@@ -145,11 +147,21 @@ void Controller::read(kube::Reflector& reflector, std::stop_token stop) {
   }
 }
 
-void Controller::resync(std::stop_token stop) {
+void Controller::keep_house(std::stop_token stop) {
   std::minstd_rand random(std::random_device{}());
   std::uniform_real_distribution<double> around(0.9, 1.1);
-  while (wait_for(std::chrono::duration_cast<milliseconds>(options_.resync_period * around(random)), stop)) {
-    cache_.resync();
+  const auto next_resync = [&] {
+    return clock_.steady() + std::chrono::duration_cast<milliseconds>(options_.resync_period * around(random));
+  };
+  SteadyTime resync_at = next_resync();
+  while (wait_for(std::min(kTidyPeriod, std::chrono::ceil<milliseconds>(resync_at - clock_.steady())), stop)) {
+    if (clock_.steady() >= resync_at) {
+      cache_.resync();
+      resync_at = next_resync();
+    }
+    if (queue_.tidy()) {
+      give_back_free_heap();  // much work at once leaves much behind
+    }
   }
 }
 

@@ -69,7 +69,7 @@ class Controller {
  private:
   void add_scope(const std::string& scope);
   void read(kube::Reflector& reflector, std::stop_token stop);
-  void resync(std::stop_token stop);
+  void keep_house(std::stop_token stop);
 
   const Answers& answers_;
   const Clock& clock_;
