@@ -106,8 +106,9 @@ impl Credential {
 struct Done {
     key: Key,
     uid: Rc<str>,
-    /// The version of the source that had been seen when the reconcile began.
+    /// The versions that had been seen when the reconcile began: it has taken account of those.
     source_seen: u64,
+    target_seen: u64,
     result: Result<Record, Error>,
 }
 
@@ -160,7 +161,7 @@ impl Controller {
                 }
                 Some(done) = self.running.next(), if !self.running.is_empty() => self.on_done(done),
                 Some(expired) = self.retries.next(), if !self.retries.is_empty() => {
-                    self.on_retry(expired.into_inner());
+                    self.on_retry(expired.get_ref());
                 }
             }
             while self.secrets_listed && self.running.len() < self.workers {
@@ -308,7 +309,8 @@ impl Controller {
 
     fn start(&mut self, key: &Key) {
         let Some(credential) = self.credentials.get_mut(key) else { return };
-        let (Some((namespace, name)), Some((_, source))) = (key.split_once('/'), credential.source.split_once('/'))
+        let (Some((namespace, name)), Some((_, source))) =
+            (key.split_once('/'), credential.source.split_once('/'))
         else {
             return;
         };
@@ -325,10 +327,11 @@ impl Controller {
             region: credential.region.clone(),
             record: credential.record,
         };
-        let (client, key, source_seen) = (self.client.clone(), key.clone(), credential.source_versions.seen);
+        let (source_seen, target_seen) = (credential.source_versions.seen, credential.target_versions.seen);
+        let (client, key) = (self.client.clone(), key.clone());
         self.running.push(Box::pin(async move {
             let result = reconcile(&client, &job).await;
-            Done { key, uid: job.uid, source_seen, result }
+            Done { key, uid: job.uid, source_seen, target_seen, result }
         }));
     }
 
@@ -341,9 +344,9 @@ impl Controller {
                 credential.state = State::Idle;
                 credential.failures = 0;
                 credential.record = record;
-                credential.target_versions.known = record.target;
-                // A source that was not found has no version; whatever was told of it before is explained.
+                // The record has no version of a Secret that is missing; what was told of it before is dealt with.
                 credential.source_versions.known = record.source.max(done.source_seen);
+                credential.target_versions.known = record.target.max(done.target_seen);
                 self.wake_if(&done.key, Credential::changed);
             }
             Err(error) => {
@@ -356,8 +359,8 @@ impl Controller {
         }
     }
 
-    fn on_retry(&mut self, key: Key) {
-        self.wake_if(&key, |credential| credential.state == State::Failed);
+    fn on_retry(&mut self, key: &Key) {
+        self.wake_if(key, |credential| credential.state == State::Failed);
     }
 }
 

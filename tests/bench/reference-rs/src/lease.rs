@@ -12,10 +12,11 @@ use kube::{
     Api, Client,
     api::{ObjectMeta, PostParams},
 };
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 use tracing::{info, warn};
 
-const DURATION: Duration = Duration::from_secs(15);
+const DURATION_SECONDS: u8 = 15;
+const DURATION: Duration = Duration::from_secs(DURATION_SECONDS as u64);
 const RENEW_DEADLINE: Duration = Duration::from_secs(10);
 const PERIOD: Duration = Duration::from_secs(2);
 
@@ -70,16 +71,15 @@ impl Election {
 
     /// Returns when the Lease is lost.
     pub async fn renew(&mut self) {
-        let mut ticks = interval(PERIOD);
+        let mut ticks = interval_at(Instant::now() + PERIOD, PERIOD);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while self.since.elapsed() < RENEW_DEADLINE {
             ticks.tick().await;
             let left = RENEW_DEADLINE.saturating_sub(self.since.elapsed());
             match timeout(left, self.renew_once()).await {
                 Ok(Ok(true)) => {}
-                Ok(Ok(false)) => return,
                 Ok(Err(error)) => warn!(%error, "Lease {} cannot be renewed", self.name),
-                Err(_) => return,
+                Ok(Ok(false)) | Err(_) => return,
             }
         }
     }
@@ -113,7 +113,7 @@ impl Election {
         let now = MicroTime(Timestamp::now());
         LeaseSpec {
             holder_identity: Some(self.identity.clone()),
-            lease_duration_seconds: Some(DURATION.as_secs() as i32),
+            lease_duration_seconds: Some(DURATION_SECONDS.into()),
             acquire_time: Some(now.clone()),
             renew_time: Some(now),
             lease_transitions: Some(transitions),

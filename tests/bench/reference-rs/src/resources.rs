@@ -65,7 +65,7 @@ pub struct Observed {
     pub resource_version: Option<String>,
 }
 
-/// That a Secret is there, and in which version. Asked for as PartialObjectMetadata.
+/// That a Secret is there, and in which version. Asked for as `PartialObjectMetadata`.
 #[derive(Clone, Debug, Deserialize)]
 pub struct SecretVersion {
     #[serde(deserialize_with = "identity")]

@@ -76,7 +76,8 @@ mod tests {
         let login =
             Login::derive("AKIAIOSFODNN7EXAMPLE", b"wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "us-east-1");
         let data = login.data();
-        let decoded = |key: &str| String::from_utf8(STANDARD.decode(data[key].as_str().unwrap()).unwrap()).unwrap();
+        let decoded =
+            |key: &str| String::from_utf8(STANDARD.decode(data[key].as_str().unwrap()).unwrap()).unwrap();
         assert_eq!(data.as_object().unwrap().len(), 6);
         assert_eq!(decoded("username"), "AKIAIOSFODNN7EXAMPLE");
         assert_eq!(decoded("password"), "BLBM/9hSUELfq8Gw+rU1YcBjkOxGbhT2XG763xVLGWL9");
