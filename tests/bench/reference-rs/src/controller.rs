@@ -207,7 +207,7 @@ impl Controller {
         }
         let namespace = object.metadata.namespace.unwrap_or_default();
         let source: Key = format!("{namespace}/{}", object.spec.source.secret_name).into();
-        let region = object.spec.endpoint.and_then(|endpoint| endpoint.region).map(Into::into);
+        let region = object.spec.region.map(Into::into);
         let new = !self.credentials.contains_key(&*name);
         if let Some(credential) = self.credentials.get_mut(&*name) {
             credential.generation = generation;

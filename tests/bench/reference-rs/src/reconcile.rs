@@ -68,7 +68,7 @@ impl Reason {
             Self::SourceKeysNotFound => {
                 format!("Secret {source} lacks accessKeyId or secretAccessKey; add them")
             }
-            Self::RegionMissing => format!("set spec.endpoint.region, or the key region in Secret {source}"),
+            Self::RegionMissing => format!("set spec.region, or the key region in Secret {source}"),
         }
     }
 }

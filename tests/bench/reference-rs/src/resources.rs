@@ -24,18 +24,13 @@ pub struct SesSmtpCredential {
 #[derive(Clone, Debug, Deserialize)]
 pub struct Spec {
     pub source: Source,
-    pub endpoint: Option<Endpoint>,
+    pub region: Option<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Source {
     pub secret_name: String,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-pub struct Endpoint {
-    pub region: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
