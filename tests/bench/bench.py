@@ -22,7 +22,7 @@ import report
 from client import Failure
 from controllers import OURS, PROGRAMS, Program
 from harness import ROOT
-from results import Results, Row, percentile
+from results import Results, Row, percentile, read
 
 FOLDER = ROOT / "build/bench"
 PHASES = ("cold", "latency", "burst", "restart", "memory", "idle")
@@ -35,8 +35,13 @@ class Bench:
         self.sizes = phases.Sizes(options.credentials, options.foreign, options.large, options.idle_minutes)
         self.programs: list[Program] = []
         self.file: Path = options.output
-        self.results = Results.read([self.file] if options.resume and self.file.exists() else [])
-        if not options.resume:
+        self.results = Results()
+        if options.resume and self.file.exists():
+            found = read([self.file])
+            if [each.options["credentials"] for each in found] != [options.credentials]:
+                sys.exit(f"{self.file} is not about {options.credentials} credentials: name another --output")
+            [self.results] = found
+        else:
             self.file.parent.mkdir(parents=True, exist_ok=True)
             self.file.write_text("")
 
@@ -54,19 +59,19 @@ class Bench:
                     self.unit(program, number, "memory", self.memory)
         if "idle" in self.options.only:
             self.idle()
-        print("\n" + report.text(self.results))
+        print("\n" + report.text([self.results]))
         print(f"All of it: {machine.relative(self.file)}")
         return 1 if OURS in self.results.dropped else 0
 
     def prepare(self) -> None:
-        ready = []
+        ready: list[Program] = []
         for name in self.options.controllers:
             try:
                 PROGRAMS[name].prepare()
                 phases.smoke(PROGRAMS[name], self.folder, self.log(PROGRAMS[name]))
                 ready.append(PROGRAMS[name])
             except (Failure, AssertionError) as problem:
-                self.drop(name, str(problem))
+                self.drop(name, str(problem), before=True)
         self.programs = ready
         header = {"what": "header"} | machine.facts()
         machine.warn_unless_idle(header["load"])
@@ -143,11 +148,11 @@ class Bench:
         measure(emit)
         return rows
 
-    def drop(self, name: str, reason: str) -> None:
+    def drop(self, name: str, reason: str, **more: Any) -> None:
         line = " ".join(reason.split())
         print(f"{name} is left out, without ratios: {line}", file=sys.stderr, flush=True)
         self.programs = [program for program in self.programs if program.name != name]
-        self.write({"what": "dropped", "controller": name, "reason": line})
+        self.write({"what": "dropped", "controller": name, "reason": line} | more)
 
     def write(self, *rows: Row) -> None:
         with open(self.file, "a") as file:

@@ -1,7 +1,7 @@
 """Measurements as JSON lines, and what they say together.
 
-The first line of a file is its header: machine, versions, options. Then one line a measurement: controller,
-run, what, value, unit. A file may hold several headers, of parts that were run one after the other."""
+A file's first line is its header: machine, versions, options. Then one line a measurement: controller, run,
+what, value, unit. A file that was gone on with holds several headers."""
 
 import json
 import math
@@ -18,25 +18,25 @@ ENOUGH = 5  # runs, for a ratio to be told
 
 @dataclass
 class Results:
+    """Of one number of credentials."""
+
     headers: list[Row] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
     dropped: dict[str, str] = field(default_factory=dict)  # controller → why it has no figures
 
-    @staticmethod
-    def read(files: Iterable[Path]) -> "Results":
-        results = Results()
-        for file in files:
-            for line in file.read_text().splitlines():
-                results.add(json.loads(line))
-        return results
-
     def add(self, row: Row) -> None:
         if row["what"] == "header":
             self.headers.append(row)
+            for name in row["programs"]:  # it came up after all
+                self.dropped.pop(name, None)
         elif row["what"] == "dropped":
             self.dropped[row["controller"]] = row["reason"]
         else:
             self.rows.append(row)
+
+    @property
+    def options(self) -> Row:
+        return self.headers[0]["options"]
 
     @property
     def controllers(self) -> list[str]:
@@ -50,6 +50,28 @@ class Results:
 
     def by_run(self, what: str, controller: str, **more: Any) -> dict[int, Any]:
         return {row["run"]: row["value"] for row in self.select(what, controller, **more)}
+
+
+def parse(lines: Iterable[str]) -> list[Results]:
+    """One for each number of credentials, the default's or smallest first. What stands before a header, a
+    controller that did not come up, belongs to that header."""
+    groups: dict[int, Results] = {}
+    waiting: list[Row] = []
+    for row in map(json.loads, lines):
+        if row["what"] == "header":
+            current = groups.setdefault(row["options"]["credentials"], Results())
+            for each in (*waiting, row):
+                current.add(each)
+            waiting = []
+        elif row["what"] == "dropped" and row.get("before"):
+            waiting.append(row)
+        else:
+            current.add(row)
+    return [groups[number] for number in sorted(groups)]
+
+
+def read(files: Iterable[Path]) -> list[Results]:
+    return parse(line for file in files for line in file.read_text().splitlines())
 
 
 def percentile(values: Sequence[float], share: float) -> float:
@@ -70,8 +92,8 @@ class Summary:
         return Summary(statistics.median(every), min(every), max(every), len(every)) if every else None
 
     def text(self, digits: int) -> str:
-        median = f"{self.median:,.{digits}f}"
-        return median if self.count == 1 else f"{median} ({self.low:,.{digits}f}–{self.high:,.{digits}f})"
+        median, low, high = (f"{value:,.{digits}f}" for value in (self.median, self.low, self.high))
+        return median if low == high else f"{median} ({low}–{high})"
 
 
 def ratios(ours: dict[int, float], theirs: dict[int, float]) -> Summary | None:
