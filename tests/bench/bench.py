@@ -123,7 +123,9 @@ class Bench:
         if any(done.items() <= row.items() for row in self.results.rows):
             return
         try:
-            rows = measure(program, number)
+            busy = machine.busy(1)
+            rows = [{"what": "busy", "value": round(busy, 3), "unit": "of the CPU time"} | done]
+            rows += measure(program, number)
         except (Failure, AssertionError) as problem:
             self.drop(program.name, f"{part} of run {number}: {problem}")
         else:

@@ -53,7 +53,7 @@ def linear(low: float, high: float, begin: float, end: float, title: str) -> Axi
 
 
 def logarithmic(low: float, high: float, begin: float, end: float, title: str) -> Axis:
-    marks = [digit * 10.0**power for power in range(-3, 7) for digit in (1, 2, 5)]
+    marks = [digit * 10.0**power for power in range(-3, 7) for digit in (1, 2, 3, 5, 7)]
     first = max(mark for mark in marks if mark <= low)
     last = min(mark for mark in marks if mark >= high)
     return Axis(
@@ -132,15 +132,14 @@ def memory(lines: Sequence[Line]) -> str:
 def latency(every: Mapping[str, Sequence[float]]) -> str:
     low = min(min(values) for values in every.values())
     high = max(max(values) for values in every.values())
-    x = logarithmic(max(low, 0.1), high, LEFT, RIGHT, "from the update of the source to the right target, ms")
+    x = logarithmic(max(low, 0.1), high, LEFT, RIGHT, "From the update of the source to the right target, ms")
     y = linear(0, 100, BOTTOM, TOP, "Share of the rotations that took at most so long, %")
     body = []
     for number, (name, values) in enumerate(every.items()):
-        steps, before = [], BOTTOM
-        for count, value in enumerate(sorted(values), 1):
-            at, height = x.place(max(value, 0.1)), y.place(100 * count / len(values))
-            steps += [(at, before), (at, height)]
-            before = height
+        steps = [
+            (x.place(max(value, 0.1)), y.place(100 * count / len(values)))
+            for count, value in enumerate(sorted(values), 1)
+        ]
         key = TOP + 20 + 24 * number
         body.append(f'<path class="curve c{number}" d="{path(steps)}"/>')
         body.append(f'<path class="curve c{number}" d="M{RIGHT + 20} {key} h24"/>')
