@@ -88,7 +88,7 @@ test-memory: cluster-tools shipped $(PYTHON) ## Print what 10000 Secrets of othe
 	@FOREIGN=10000 $(PYTHON)/bin/python -m pytest -q --no-header -s -p no:cacheprovider tests/cluster/test_memory.py
 
 .PHONY: bench
-bench: cluster-tools shipped $(PYTHON) ## Measure it beside two reference controllers, 40 minutes (CREDENTIALS=1000 RUNS=5 IDLE=10 CONTROLLERS="…" ONLY="…" RESUME=1)
+bench: cluster-tools shipped $(PYTHON) ## Measure it beside two reference controllers, 40 minutes (CREDENTIALS=1000 RUNS=5 IDLE=10 …: docs/benchmarks.md)
 	@$(PYTHON)/bin/python tests/bench/bench.py $(if $(CREDENTIALS),--credentials $(CREDENTIALS)) $(if $(RUNS),--runs $(RUNS)) \
 	  $(if $(IDLE),--idle-minutes $(IDLE)) $(if $(FOREIGN),--foreign $(FOREIGN)) $(if $(LARGE),--large $(LARGE)) \
 	  $(if $(CONTROLLERS),--controllers "$(CONTROLLERS)") $(if $(ONLY),--only "$(ONLY)") $(if $(RESUME),--resume) $(if $(OUTPUT),--output $(OUTPUT))

@@ -34,7 +34,7 @@ class Bench:
         self.options, self.folder = options, folder
         self.sizes = phases.Sizes(options.credentials, options.foreign, options.large, options.idle_minutes)
         self.programs: list[Program] = []
-        self.file: Path = options.output
+        self.file: Path = options.output.absolute()
         self.results = Results()
         if options.resume and self.file.exists():
             found = read([self.file])
@@ -219,7 +219,11 @@ def main() -> int:
         signal.signal(ending, interrupted)  # unwinds as Ctrl-C does
     with tempfile.TemporaryDirectory(prefix="ses-smtp-bench-") as folder:
         os.chmod(folder, 0o700)  # keys of API users
-        return Bench(parse(), Path(folder)).run()
+        try:
+            return Bench(parse(), Path(folder)).run()
+        except KeyboardInterrupt:
+            print("interrupted: RESUME=1 (--resume) goes on after the last whole run", file=sys.stderr)
+            return 130
 
 
 if __name__ == "__main__":

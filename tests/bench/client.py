@@ -6,6 +6,7 @@ at, writers are processes of their own, and an event's time is taken when its by
 import base64
 import http.client
 import json
+import signal
 import ssl
 import tempfile
 import time
@@ -166,6 +167,8 @@ _client: Client  # a writer's
 def _begin(kubeconfig: Path) -> None:
     global _client
     die_with_us()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process ends this one
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     _client = Client(kubeconfig)
 
 

@@ -118,12 +118,12 @@ class Fleet:
         """Of the targets: sources have no such label."""
         return Watch(self.client, SECRETS, "&labelSelector=app.kubernetes.io/managed-by")
 
-    @staticmethod
-    def wait_right(watch: Watch, expected: Mapping[str, Encoded], seconds: float) -> list[float]:
+    def wait_right(self, watch: Watch, expected: Mapping[str, Encoded], seconds: float) -> list[float]:
         """When each target was seen to be right, in that order."""
         missing, times = dict(expected), []
 
         def what() -> str:
+            self.process.check()
             return f"{len(missing)} of {len(expected)} right targets, such as {sorted(missing)[:3]}"
 
         if missing:
