@@ -34,6 +34,7 @@ class Bench:
         self.options, self.folder = options, folder
         self.sizes = phases.Sizes(options.credentials, options.foreign, options.large, options.idle_minutes)
         self.programs: list[Program] = []
+        self.failed = False
         self.file: Path = options.output.absolute()
         self.results = Results()
         if options.resume and self.file.exists():
@@ -61,7 +62,7 @@ class Bench:
             self.idle()
         print("\n" + report.text([self.results]))
         print(f"All of it: {machine.relative(self.file)}")
-        return 1 if OURS in self.results.dropped else 0
+        return 1 if self.failed or OURS in self.results.dropped else 0
 
     def prepare(self) -> None:
         ready: list[Program] = []
@@ -111,6 +112,7 @@ class Bench:
                 None, 1, lambda emit: phases.idle(self.programs, self.sizes, self.folder, self.log, emit)
             )
         except (Failure, AssertionError) as problem:
+            self.failed = True
             print(f"idle: not measured: {problem}", file=sys.stderr)
         else:
             self.write(*rows)
@@ -127,7 +129,7 @@ class Bench:
             rows = [{"what": "busy", "value": round(busy, 3), "unit": "of the CPU time"} | done]
             rows += measure(program, number)
         except (Failure, AssertionError) as problem:
-            self.drop(program.name, f"{part} of run {number}: {problem}")
+            self.drop(program.name, f"{problem} ({part}, run {number})")
         else:
             self.write(*(row | {"part": part} for row in rows))
 
@@ -151,7 +153,7 @@ class Bench:
         return rows
 
     def drop(self, name: str, reason: str, **more: Any) -> None:
-        line = " ".join(reason.split())
+        line = " ".join(reason.split()).removeprefix(f"{name}: ")
         print(f"{name} is left out, without ratios: {line}", file=sys.stderr, flush=True)
         self.programs = [program for program in self.programs if program.name != name]
         self.write({"what": "dropped", "controller": name, "reason": line} | more)

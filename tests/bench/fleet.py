@@ -92,6 +92,8 @@ class Fleet:
             fleet = Fleet(cluster, program, folder, log)
             try:
                 yield fleet
+            except (Failure, AssertionError) as problem:
+                raise Failure(f"{program.name}: {problem}") from problem
             finally:
                 fleet.process.kill()
                 fleet.writers.close()

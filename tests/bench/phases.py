@@ -134,7 +134,11 @@ def memory(program: Program, sizes: Sizes, folder: Path, log: Path, emit: Emit) 
         fleet.wait_watching()
         fleet.settle()
         memory_of(fleet, emit, "no credentials")
-        fleet.create(min(FEW, sizes.credentials))
+        with fleet.watch() as watch:
+            fleet.create(FEW)
+            fleet.wait_right(watch, expected(fleet.keys), 60)
+        fleet.settle()
+        memory_of(fleet, emit, "first credentials")
         foreign_secrets(fleet, emit, "foreign", sizes.foreign, FOREIGN_BYTES, parts=(0, 0.25, 0.5, 1))
         foreign_secrets(fleet, emit, "large", sizes.large, LARGE_BYTES, parts=(0, 1))
         fleet.verify()
@@ -175,7 +179,7 @@ def idle(
 ) -> None:
     """All at the same time, each on a cluster of its own."""
     with ExitStack() as stack:
-        fleets = []
+        fleets: list[Fleet] = []
         for program in programs:
             fleet = stack.enter_context(Fleet.on_new_cluster(program, folder, log(program)))
             fleets.append(fleet)
@@ -184,25 +188,12 @@ def idle(
         began = time.monotonic()
         before = [(fleet.process.ticks(), fleet.cluster.now()) for fleet in fleets]
         time.sleep(60 * sizes.idle_minutes)
-        minutes = (time.monotonic() - began) / 60
-        for program, fleet, (ticks, mark) in zip(programs, fleets, before):
-            used = fleet.process.ticks() - ticks
-            emit("idle ticks", used, "ticks", controller=program.name, minutes=round(minutes, 2))
-            emit(
-                "idle requests",
-                dict(fleet.requests(mark)),
-                "requests",
-                controller=program.name,
-                minutes=round(minutes, 2),
-            )
-            emit(
-                "memory",
-                fleet.process.memory(),
-                "KiB",
-                controller=program.name,
-                state="after idle",
-                credentials=len(fleet.keys),
-            )
+        minutes = round((time.monotonic() - began) / 60, 2)
+        for fleet, (ticks, mark) in zip(fleets, before):
+            about = {"controller": fleet.user, "minutes": minutes}
+            emit("idle ticks", fleet.process.ticks() - ticks, "ticks", **about)
+            emit("idle requests", dict(fleet.requests(mark)), "requests", **about)
+            memory_of(fleet, emit, "after idle", **about)
             fleet.verify()
 
 

@@ -165,19 +165,20 @@ def foreign_table(results: Results) -> Table | None:
         return " / ".join(part.text(1).partition(" ")[0] if part else "–" for part in parts)
 
     rows = []
-    nothing = [
-        [value["value"] for value in results.select("memory", name, state="no credentials")]
-        for name in results.controllers
-    ]
-    if any(nothing):
-        rows.append(["no credentials", *map(cell, nothing)])
+    for label, state in (("no credentials", "no credentials"), ("10 credentials", "first credentials")):
+        found = [
+            [row["value"] for row in results.select("memory", name, state=state)]
+            for name in results.controllers
+        ]
+        if any(found):
+            rows.append([label, *map(cell, found)])
     sizes = sorted({row["bytes"] for row in results.rows if "bytes" in row})
     for size in sizes:
         for state in ("as they come", "after a start"):
             of = {name: foreign_points(results, state, name, size) for name in results.controllers}
             for number in sorted({number for points in of.values() for number in points}):
                 cells = [cell(of[name].get(number, [])) for name in results.controllers]
-                rows.append([f"{number:,} of {size >> 10} KiB, {state}", *cells])
+                rows.append([f"+ {number:,} of {size >> 10} KiB, {state}", *cells])
     return Table(["RSS / anonymous / peak, MiB", *results.controllers], rows) if rows else None
 
 
