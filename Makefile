@@ -43,7 +43,7 @@ shipped: build-packages shipped-packages test-packages ## Build it as it is ship
 ##@ Develop
 
 # What is shipped is what is tested.
-test test-cluster test-docs test-memory test-observability: export SESSMTP_BIN := build/shipped/bin/ses-smtp
+test test-cluster test-docs test-memory test-observability bench: export SESSMTP_BIN := build/shipped/bin/ses-smtp
 
 .PHONY: test
 test: build-packages shipped-packages test-packages parser-packages observability-packages cluster-tools packaging-tools shipped $(PYTHON) ## Run all suites that need no root
@@ -86,6 +86,12 @@ test-image: needs-root image test-packages $(PYTHON) ## Check the container imag
 .PHONY: test-memory
 test-memory: cluster-tools shipped $(PYTHON) ## Print what 10000 Secrets of others cost in memory
 	@FOREIGN=10000 $(PYTHON)/bin/python -m pytest -q --no-header -s -p no:cacheprovider tests/cluster/test_memory.py
+
+.PHONY: bench
+bench: cluster-tools shipped $(PYTHON) ## Measure it beside two reference controllers, 40 minutes (CREDENTIALS=1000 RUNS=5 IDLE=10 …: docs/benchmarks.md)
+	@$(PYTHON)/bin/python tests/bench/bench.py $(if $(CREDENTIALS),--credentials $(CREDENTIALS)) $(if $(RUNS),--runs $(RUNS)) \
+	  $(if $(IDLE),--idle-minutes $(IDLE)) $(if $(FOREIGN),--foreign $(FOREIGN)) $(if $(LARGE),--large $(LARGE)) \
+	  $(if $(CONTROLLERS),--controllers "$(CONTROLLERS)") $(if $(ONLY),--only "$(ONLY)") $(if $(RESUME),--resume) $(if $(OUTPUT),--output $(OUTPUT))
 
 ##@ Ship
 

@@ -115,16 +115,20 @@ class Cluster:
         self.api = Api(self.kubeconfig)
 
     @staticmethod
-    def up(name: str, *flags: str) -> "Cluster":
+    def up(name: str, *flags: str, quiet: bool = False) -> "Cluster":
         """It ends by itself when this process does."""
-        subprocess.run([LOCAL_CLUSTER, "up", name, "--owner-pid", str(os.getpid()), *flags], check=True)
+        arguments = "up", name, "--owner-pid", str(os.getpid()), *flags
+        if quiet:
+            Cluster._tool(*arguments)
+        else:
+            subprocess.run([LOCAL_CLUSTER, *arguments], check=True)
         return Cluster(name)
 
     @staticmethod
     @contextmanager
-    def for_operator(name: str) -> Iterator["Cluster"]:
+    def for_operator(name: str, quiet: bool = False) -> Iterator["Cluster"]:
         """With the CRD, and with the operator's rights."""
-        cluster = Cluster.up(name)
+        cluster = Cluster.up(name, quiet=quiet)
         try:
             cluster.install_crd()
             cluster.install_rbac()
@@ -222,13 +226,17 @@ class Cluster:
         """A mark in the audit log, for `calls`."""
         return Path(self.info["auditLog"]).stat().st_size
 
-    def calls(self, since: int, user: str = OPERATOR) -> list[Call]:
-        """What a user has asked of the API server since the mark, in the order of the answers."""
+    def audit(self, since: int, user: str) -> list[Object]:
+        """The audit log's entries about a user since the mark."""
         with open(self.info["auditLog"], "rb") as log:
             if since:
                 log.seek(since - 1)
                 log.readline()  # a mark may have been taken while the API server was in mid-line
-            entries = [json.loads(line) for line in log if line.endswith(b"\n")]
+            entries = [json.loads(line) for line in log if line.endswith(b"\n") and user.encode() in line]
+        return [entry for entry in entries if entry["user"]["username"] == user]
+
+    def calls(self, since: int, user: str = OPERATOR) -> list[Call]:
+        """What a user has asked of the API server since the mark, in the order of the answers."""
         return [
             Call(
                 entry["verb"],
@@ -239,8 +247,8 @@ class Cluster:
                 entry["responseStatus"]["code"],
                 entry["requestURI"].partition("?")[2],
             )
-            for entry in entries
-            if entry["user"]["username"] == user and entry["stage"] in ("ResponseComplete", "Panic")
+            for entry in self.audit(since, user)
+            if entry["stage"] in ("ResponseComplete", "Panic")
             for target in [entry.get("objectRef", {})]
         ]
 
