@@ -17,6 +17,7 @@ NODE_PACKAGES := buildah gcc libc6-dev containerd runc containernetworking-plugi
 CONSUMER_PACKAGES := maven openjdk-17-jdk-headless python3-venv
 OBSERVABILITY_PACKAGES := prometheus
 TEST_PACKAGES := libgtest-dev libgmock-dev openssl python3-venv
+FUZZ_PACKAGES := clang-19 libclang-rt-19-dev
 LINT_PACKAGES := clang-19 clang-format-19 shellcheck yamllint python3-venv
 
 PYTHON := $(CACHE)/python-$(shell sha256sum tests/cluster/requirements.txt | cut -c1-12)
@@ -87,6 +88,12 @@ test-image: needs-root image test-packages $(PYTHON) ## Check the container imag
 test-memory: cluster-tools shipped $(PYTHON) ## Print what 10000 Secrets of others cost in memory
 	@FOREIGN=10000 $(PYTHON)/bin/python -m pytest -q --no-header -s -p no:cacheprovider tests/cluster/test_memory.py
 
+SECONDS ?= 60
+.PHONY: fuzz
+fuzz: build-packages fuzz-packages ## Feed all that comes from outside with what a fuzzer thinks of, SECONDS=60 for each target
+	@tools/build fuzz
+	@tools/fuzz --seconds $(SECONDS) --jobs $(JOBS)
+
 ##@ Ship
 
 .PHONY: image
@@ -143,6 +150,10 @@ test-packages: ## Install the Debian packages that the tests need
 .PHONY: parser-packages
 parser-packages: ## Install what reads our output back in tests: curl and Node.js templates of a target, zsh completions
 	@tools/install-packages --for curl,node,zsh $(PARSER_PACKAGES)
+
+.PHONY: fuzz-packages
+fuzz-packages: ## Install clang with libFuzzer
+	@tools/install-packages $(FUZZ_PACKAGES)
 
 .PHONY: lint-packages
 lint-packages: ## Install the Debian packages that the checks need
