@@ -17,7 +17,7 @@ using fuzz::Pieces;
 using fuzz::require;
 using nlohmann::json;
 
-constexpr std::size_t kMaxLine = 256;
+constexpr std::size_t kMaxLine = 32;
 
 std::vector<std::string> lines_of(std::string_view bytes, Pieces pieces) {
   std::vector<std::string> lines;

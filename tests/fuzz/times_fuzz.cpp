@@ -26,7 +26,7 @@ std::string_view take_digits(std::string_view& text) {
 
 // Up to 18 digits count; more of them are a number that no limit of ours allows.
 Wide number(std::string_view digits) {
-  constexpr Wide kBeyond = Wide{1} << 80U;
+  constexpr Wide kBeyond = 1'000'000'000'000'000'000;
   digits.remove_prefix(std::min(digits.find_first_not_of('0'), digits.size()));
   if (digits.size() > 18) {
     return kBeyond;
