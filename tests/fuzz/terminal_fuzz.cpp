@@ -14,13 +14,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   require(!has_control_characters(shown), "nothing shown moves the cursor");
   require(cli::printable(shown) == shown, "what can be shown is shown");
   constexpr std::size_t kWidth = 40;
-  std::size_t size = 0;
+  std::size_t wrapped = 0;
   for (const std::string& line : cli::wrapped(shown, kWidth)) {
     require(line.size() <= kWidth || !std::string_view(line).substr(0, kWidth).contains(' ') ||
                 line.find(' ') == 0,
             "a line fits where it can be broken");
-    size += line.size() + 1;
+    wrapped += line.size() + 1;
   }
-  require(size == shown.size() + 1, "wrapping loses nothing but a space");
+  require(wrapped == shown.size() + 1, "wrapping loses nothing but a space");
   return 0;
 }
