@@ -17,6 +17,7 @@ NODE_PACKAGES := buildah gcc libc6-dev containerd runc containernetworking-plugi
 CONSUMER_PACKAGES := maven openjdk-17-jdk-headless python3-venv
 OBSERVABILITY_PACKAGES := prometheus
 TEST_PACKAGES := libgtest-dev libgmock-dev openssl python3-venv
+FUZZ_PACKAGES := clang-19 libclang-rt-19-dev
 LINT_PACKAGES := clang-19 clang-format-19 shellcheck yamllint python3-venv
 
 PYTHON := $(CACHE)/python-$(shell sha256sum tests/cluster/requirements.txt | cut -c1-12)
@@ -93,6 +94,12 @@ bench: cluster-tools shipped $(PYTHON) ## Measure it beside two reference contro
 	  $(if $(IDLE),--idle-minutes $(IDLE)) $(if $(FOREIGN),--foreign $(FOREIGN)) $(if $(LARGE),--large $(LARGE)) \
 	  $(if $(CONTROLLERS),--controllers "$(CONTROLLERS)") $(if $(ONLY),--only "$(ONLY)") $(if $(RESUME),--resume) $(if $(OUTPUT),--output $(OUTPUT))
 
+SECONDS ?= 60
+.PHONY: fuzz
+fuzz: build-packages fuzz-packages ## Feed all that comes from outside with what a fuzzer thinks of, SECONDS=60 for each target
+	@tools/build fuzz
+	@tools/fuzz --seconds $(SECONDS) --jobs $(JOBS)
+
 ##@ Ship
 
 .PHONY: image
@@ -149,6 +156,10 @@ test-packages: ## Install the Debian packages that the tests need
 .PHONY: parser-packages
 parser-packages: ## Install what reads our output back in tests: curl and Node.js templates of a target, zsh completions
 	@tools/install-packages --for curl,node,zsh $(PARSER_PACKAGES)
+
+.PHONY: fuzz-packages
+fuzz-packages: ## Install clang with libFuzzer
+	@tools/install-packages $(FUZZ_PACKAGES)
 
 .PHONY: lint-packages
 lint-packages: ## Install the Debian packages that the checks need

@@ -1,8 +1,8 @@
 #include "base/clock.h"
 
-#include <algorithm>
+#include <array>
+#include <cstddef>
 #include <cstdio>
-#include <cstdlib>
 
 namespace sessmtp {
 
@@ -57,32 +57,37 @@ std::string to_rfc3339_micro(WallTime time) {
 }
 
 std::optional<WallTime> parse_rfc3339(std::string_view text) {
+  // Not sscanf(): it takes signs and spaces for a part of a number, and fewer digits.
+  constexpr std::string_view kForm = "dddd-dd-ddTdd:dd:dd";
   const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
-  if (!std::ranges::all_of(text.substr(0, 4), is_digit)) {  // where sscanf would take a sign
+  if (text.size() <= kForm.size()) {
     return std::nullopt;
   }
-  const std::string copy(text);
-  int year = 0;
-  unsigned month = 0, day = 0, hour = 0, minute = 0, second = 0;
-  int used = 0;
-  if (std::sscanf(copy.c_str(), "%4d-%2u-%2uT%2u:%2u:%2u%n", &year, &month, &day, &hour, &minute, &second,
-                  &used) != 6) {
-    return std::nullopt;
+  std::array<unsigned, 6> numbers{};
+  std::size_t at = 0;
+  for (std::size_t i = 0; i < kForm.size(); ++i) {
+    if (kForm[i] == 'd' ? !is_digit(text[i]) : text[i] != kForm[i]) {
+      return std::nullopt;
+    }
+    if (kForm[i] == 'd') {
+      numbers[at] = numbers[at] * 10 + static_cast<unsigned>(text[i] - '0');
+    } else {
+      ++at;
+    }
   }
-  std::string_view rest = std::string_view(copy).substr(std::size_t(used));
+  const auto [year, month, day, hour, minute, second] = numbers;
+  std::string_view rest = text.substr(kForm.size());
   microseconds fraction{0};
-  if (rest.starts_with('.')) {
+  if (rest.size() > 1 && rest[0] == '.' && is_digit(rest[1])) {
     rest.remove_prefix(1);
-    microseconds unit{100'000};
-    while (!rest.empty() && rest.front() >= '0' && rest.front() <= '9') {
+    for (microseconds unit{100'000}; !rest.empty() && is_digit(rest.front()); unit /= 10) {
       fraction += unit * (rest.front() - '0');
-      unit /= 10;
       rest.remove_prefix(1);
     }
   }
-  const std::chrono::year_month_day date{std::chrono::year{year}, std::chrono::month{month},
+  const std::chrono::year_month_day date{std::chrono::year{static_cast<int>(year)}, std::chrono::month{month},
                                          std::chrono::day{day}};
-  if (rest != "Z" || !date.ok() || hour > 23 || minute > 59 || second > 60) {
+  if (rest != "Z" || !date.ok() || hour > 23 || minute > 59 || second > 59) {
     return std::nullopt;
   }
   return WallTime(std::chrono::sys_days(date)) + std::chrono::hours(hour) + std::chrono::minutes(minute) +

@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cmath>
+#include <cstdint>
+#include <system_error>
 #include <utility>
 
 namespace sessmtp {
@@ -69,6 +72,13 @@ std::optional<milliseconds> parse_duration(std::string_view text) {
     }
   }
   return milliseconds(std::llround(total));
+}
+
+std::optional<std::chrono::seconds> parse_retry_after(std::string_view text) {
+  std::uint32_t seconds = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
+  const bool whole = error == std::errc() && end == text.data() + text.size();
+  return whole ? std::optional(std::chrono::seconds(seconds)) : std::nullopt;
 }
 
 }  // namespace sessmtp

@@ -3,6 +3,7 @@
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <filesystem>
 #include <system_error>
@@ -96,6 +97,9 @@ class YamlToJson {
       return whole;
     }
     if (YAML::convert<double>::decode(node, number)) {
+      if (!std::isfinite(number)) {
+        complain(path, "is a number that JSON does not have");
+      }
       return number;
     }
     return node.Scalar();

@@ -56,6 +56,8 @@ void emit(const json& value, YAML::Emitter& yaml) {
     yaml << YAML::EndSeq;
   } else if (value.is_string()) {
     emit_text(value.get_ref<const std::string&>(), yaml);
+  } else if (value.is_null()) {
+    yaml << YAML::Null;  // the word would be put in quotes
   } else {
     yaml << value.dump();
   }

@@ -61,7 +61,8 @@ std::string printable(std::string_view text) {
   std::ranges::replace_if(result, [](char c) { return (c >= 0 && c < ' ') || c == '\x7f'; }, ' ');
   // C1 control characters, as UTF-8 has them.
   for (auto at = result.find('\xc2'); at != std::string::npos; at = result.find('\xc2', at + 1)) {
-    if (at + 1 < result.size() && static_cast<unsigned char>(result[at + 1]) < 0xa0) {
+    const auto next = static_cast<unsigned char>(at + 1 < result.size() ? result[at + 1] : '\0');
+    if (next >= 0x80 && next < 0xa0) {
       result.replace(at, 2, " ");
     }
   }

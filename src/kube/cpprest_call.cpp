@@ -1,10 +1,10 @@
 #include "kube/cpprest_call.h"
 
 #include <atomic>
-#include <charconv>
 #include <climits>
 #include <utility>
 
+#include "base/duration.h"
 #include "base/log.h"
 #include "base/text.h"
 
@@ -77,13 +77,7 @@ Call::Head head_of(const http::http_response& response) {
     return found == response.headers().end() ? std::string() : found->second;
   };
   head.flow_schema = header("X-Kubernetes-PF-FlowSchema-UID");
-  if (const std::string text = header("Retry-After"); !text.empty()) {
-    std::uint32_t seconds = 0;  // the form with a date is left alone: client-go:rest/with_retry.go
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
-    if (error == std::errc() && end == text.data() + text.size()) {
-      head.retry_after = std::chrono::seconds(seconds);
-    }
-  }
+  head.retry_after = parse_retry_after(header("Retry-After"));
   return head;
 }
 

@@ -35,6 +35,9 @@ std::optional<WallTime> parse_time(std::string_view text) {
     return std::nullopt;
   }
   const auto number = [offset](std::size_t at) { return (offset[at] - '0') * 10 + (offset[at + 1] - '0'); };
+  if (number(1) > 23 || number(4) > 59) {
+    return std::nullopt;
+  }
   const auto ahead = std::chrono::hours(number(1)) + std::chrono::minutes(number(4));
   auto time = parse_rfc3339(std::string(text.substr(0, text.size() - kOffset)) + 'Z');
   if (time) {

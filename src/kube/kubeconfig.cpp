@@ -100,6 +100,9 @@ Result<void> read_exec(const KubeconfigEntry& user, KubeconfigEntry cluster, Clu
   for (KubeconfigEntry& extension : cluster.items("extensions")) {
     if (extension.text("name") == "client.authentication.k8s.io/exec") {
       exec.cluster_config = extension.json("extension");
+      if (extension.error()) {
+        return std::unexpected(*extension.error());
+      }
     }
   }
   config.exec = std::move(exec);

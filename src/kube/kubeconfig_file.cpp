@@ -38,24 +38,35 @@ nlohmann::json scalar_to_json(const YAML::Node& scalar) {
   return scalar.Scalar();
 }
 
-// No deeper than what yaml-cpp parses.
-nlohmann::json to_json(const YAML::Node& node) {
-  if (node.IsScalar()) {
-    return scalar_to_json(node);
+// An alias stands for all that its anchor holds, and may stand inside of it: a few lines of YAML can be
+// endless. What becomes JSON here goes into a variable of the environment, which takes 128 KiB on Linux.
+constexpr std::size_t kMaxJson = std::size_t{128} << 10;
+
+// False when it is too large; `left` is how much larger it may grow.
+bool to_json(const YAML::Node& node, std::size_t depth, std::size_t& left, nlohmann::json& into) {
+  const std::size_t cost = 1 + (node.IsScalar() ? node.Scalar().size() : 0);
+  if (cost > left || depth > kMaxJsonDepth) {
+    return false;
   }
-  nlohmann::json json;
-  if (node.IsSequence()) {
-    json = nlohmann::json::array();
+  left -= cost;
+  if (node.IsScalar()) {
+    into = scalar_to_json(node);
+  } else if (node.IsSequence()) {
+    into = nlohmann::json::array();
     for (const YAML::Node& item : node) {
-      json.push_back(to_json(item));
+      if (!to_json(item, depth + 1, left, into.emplace_back())) {
+        return false;
+      }
     }
   } else if (node.IsMap()) {
-    json = nlohmann::json::object();
+    into = nlohmann::json::object();
     for (const auto& field : node) {
-      json[field.first.Scalar()] = to_json(field.second);
+      if (!to_json(field.second, depth + 1, left, into[field.first.Scalar()])) {
+        return false;
+      }
     }
   }
-  return json;
+  return true;
 }
 
 // `kind` is "cluster", "user" or "context": the list's name without its s, and the field of an item.
@@ -255,8 +266,17 @@ std::vector<KubeconfigEntry> KubeconfigEntry::items(const char* name) {
   return entries;
 }
 
-std::string KubeconfigEntry::json(const char* name) const {
-  return has(name) ? to_json_text(to_json(at(name))) : std::string();
+std::string KubeconfigEntry::json(const char* name) {
+  nlohmann::json json;
+  std::size_t left = kMaxJson;
+  if (!has(name)) {
+    return {};
+  }
+  if (!to_json(at(name), 1, left, json)) {
+    complain(std::string(name) + " is too large, too deeply nested, or holds an alias of itself");
+    return {};
+  }
+  return to_json_text(json);
 }
 
 YAML::Node KubeconfigEntry::at(const char* name) const {

@@ -42,8 +42,8 @@ class KubeconfigEntry {
   // A map inside; what is wrong in it is its own to tell.
   [[nodiscard]] KubeconfigEntry inside(const char* name) const;
   std::vector<KubeconfigEntry> items(const char* name);
-  // Whatever it is, as JSON; empty when it is not there.
-  [[nodiscard]] std::string json(const char* name) const;
+  // Whatever it is, as JSON; empty when it is not there. At most 128 KiB, aliases resolved.
+  std::string json(const char* name);
 
  private:
   [[nodiscard]] YAML::Node at(const char* name) const;

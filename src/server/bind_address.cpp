@@ -17,7 +17,7 @@ std::optional<std::uint16_t> parse_port(std::string_view text) {
 
 bool is_ip(int family, const std::string& host) {
   in6_addr ignored{};
-  return inet_pton(family, host.c_str(), &ignored) == 1;
+  return !host.contains('\0') && inet_pton(family, host.c_str(), &ignored) == 1;
 }
 
 }  // namespace

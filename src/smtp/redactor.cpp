@@ -21,13 +21,33 @@ SecretBytes plain_message(std::string_view username, std::string_view password) 
   return result;
 }
 
-SecretBytes in_base64(std::string_view bytes) {
+std::string in_base64(std::string_view bytes) {
   std::string text;
   text.reserve(base64_size(bytes.size()));
   append_base64(text, bytes);
-  SecretBytes result(text);
-  wipe(text.data(), text.size());
-  return result;
+  return text;
+}
+
+// White space runs together, and what is not printable ASCII is a question mark. The text may be a secret: no
+// copies left behind by growing.
+std::string one_line(std::string_view text) {
+  std::string line;
+  line.reserve(text.size());
+  for (const char c : text) {
+    if (c > ' ' && c <= '~') {
+      line += c;
+    } else if (c == ' ' || c == '\t' || c == '\r' || c == '\n') {
+      if (!line.empty() && line.back() != ' ') {
+        line += ' ';
+      }
+    } else {
+      line += '?';
+    }
+  }
+  if (line.ends_with(' ')) {
+    line.pop_back();
+  }
+  return line;
 }
 
 }  // namespace
@@ -35,12 +55,17 @@ SecretBytes in_base64(std::string_view bytes) {
 Redactor::Redactor(const SecretBytes& username, const SecretBytes& password) {
   const SecretBytes plain = plain_message(username.expose(), password.expose());
   for (const SecretBytes* secret : {&username, &password}) {
-    if (!secret->empty()) {
-      secrets_.push_back(secret->clone());
-      secrets_.push_back(in_base64(secret->expose()));
-    }
+    add(one_line(secret->expose()));  // as clean() would show it
+    add(in_base64(secret->expose()));
   }
-  secrets_.push_back(in_base64(plain.expose()));
+  add(in_base64(plain.expose()));
+}
+
+void Redactor::add(std::string secret) {
+  if (!secret.empty()) {
+    secrets_.emplace_back(secret);
+  }
+  wipe(secret.data(), secret.size());
 }
 
 // How many characters at the beginning of the text are a secret, or a part of one that is long enough to
@@ -66,27 +91,12 @@ std::size_t Redactor::secret_at(std::string_view text) const {
 std::string Redactor::clean(std::string_view text, std::size_t max_size) const {
   constexpr std::string_view kBlank = "****";
   constexpr std::string_view kMore = "...";
+  const std::string whole = one_line(text);
   std::string line;
-  while (!text.empty()) {
-    if (const std::size_t secret = secret_at(text); secret > 0) {
-      line += kBlank;
-      text.remove_prefix(secret);
-      continue;
-    }
-    const char c = text.front();
-    text.remove_prefix(1);
-    if (c > ' ' && c <= '~') {
-      line += c;
-    } else if (c == ' ' || c == '\t' || c == '\r' || c == '\n') {
-      if (!line.empty() && line.back() != ' ') {
-        line += ' ';
-      }
-    } else {
-      line += '?';
-    }
-  }
-  if (line.ends_with(' ')) {
-    line.pop_back();
+  for (std::string_view rest = whole; !rest.empty();) {
+    const std::size_t secret = secret_at(rest);
+    line += secret > 0 ? kBlank : rest.substr(0, 1);
+    rest.remove_prefix(std::max<std::size_t>(secret, 1));
   }
   if (line.size() > max_size) {
     line.resize(max_size - kMore.size());

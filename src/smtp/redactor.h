@@ -22,6 +22,7 @@ class Redactor {
   void clean(LoginReport& report) const;
 
  private:
+  void add(std::string secret);
   [[nodiscard]] std::size_t secret_at(std::string_view text) const;
 
   std::vector<SecretBytes> secrets_;

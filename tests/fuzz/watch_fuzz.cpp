@@ -1,8 +1,7 @@
-// A watch or a list: bytes cut anywhere into lines, lines into events, events into objects.
-#include <algorithm>
-#include <cstddef>
-#include <cstdint>
-#include <cstdlib>
+// What the API server answers to a list and then to a watch, in pieces of any size, through client and
+// reflector to a handler: the cuts do not matter, and where the next watch begins neither. The two answers
+// stand one after the other, with a line "watch" between them.
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
@@ -10,60 +9,116 @@
 
 #include "api/ses_smtp_credential.h"
 #include "base/json.h"
-#include "kube/json_splitter.h"
-#include "kube/line_splitter.h"
+#include "base/log.h"
+#include "fuzz.h"
+#include "kube/client.h"
 #include "kube/object.h"
+#include "kube/reflector.h"
 
 namespace {
 
-constexpr std::size_t kMaxLine = 4096;
+using namespace sessmtp;
+using fuzz::Pieces;
+using fuzz::require;
 
-std::vector<std::string> lines_of(std::string_view bytes, std::size_t piece) {
-  std::vector<std::string> lines;
-  sessmtp::kube::LineSplitter splitter([&lines](std::string_view line) { lines.emplace_back(line); },
-                                       kMaxLine);
-  while (!bytes.empty()) {
-    splitter.feed(bytes.substr(0, piece));
-    bytes.remove_prefix(std::min(piece, bytes.size()));
-  }
-  return lines;
-}
+class Replay final : public kube::Transport {
+ public:
+  Replay(std::string_view list, std::string_view watch, Pieces pieces)
+      : list_(list), watch_(watch), pieces_(pieces) {}
 
-std::vector<std::string> objects_of(std::string_view member, std::string_view bytes, std::size_t piece) {
-  std::vector<std::string> objects;
-  sessmtp::kube::JsonSplitter splitter(
-      member, [&objects](std::string_view object) { objects.emplace_back(object); }, kMaxLine);
-  while (!bytes.empty()) {
-    splitter.feed(bytes.substr(0, piece));
-    bytes.remove_prefix(std::min(piece, bytes.size()));
+  Result<kube::Response, kube::TransportError> send(const kube::Request& /*request*/,
+                                                    std::chrono::milliseconds /*deadline*/,
+                                                    std::stop_token /*stop*/) override {
+    return kube::Response{.status = 404, .body = {}, .retry_after = {}};
   }
-  objects.push_back(splitter.envelope());
-  return objects;
+  Result<kube::Response, kube::TransportError> stream(const kube::Request& request,
+                                                      std::chrono::milliseconds /*idle*/,
+                                                      std::stop_token /*stop*/,
+                                                      const OnBytes& on_bytes) override {
+    const std::size_t random = request.target.find("timeoutSeconds");
+    asked.push_back(request.target.substr(0, random));
+    if (random != std::string::npos) {
+      asked.push_back(
+          request.target.substr(std::min(request.target.find('&', random), request.target.size())));
+    }
+    fuzz::in_pieces(request.target.contains("watch=true") ? watch_ : list_, pieces_, on_bytes);
+    return kube::Response{.status = 200, .body = {}, .retry_after = {}};
+  }
+
+  std::vector<std::string> asked;
+
+ private:
+  const std::string_view list_;
+  const std::string_view watch_;
+  const Pieces pieces_;
+};
+
+// Decodes as the readers of the operator do, and keeps it.
+class Keeper final : public kube::ReflectorHandler {
+ public:
+  void list_begins() override { told.emplace_back("list"); }
+  Result<void> listed(std::string_view object) override { return keep("listed", object); }
+  void list_ends() override { told.emplace_back("listed all"); }
+  Result<void> put(std::string_view object) override { return keep("put", object); }
+  Result<void> remove(std::string_view object) override { return keep("remove", object); }
+  void lost() override { told.emplace_back("lost"); }
+  void refused(const kube::ApiError& error) override { told.push_back("refused " + error.summary()); }
+  void missing() override { told.emplace_back("missing"); }
+
+  std::vector<std::string> told;
+
+ private:
+  Result<void> keep(const char* what, std::string_view object) {
+    const auto meta = kube::parse_meta(object);
+    told.push_back(std::string(what) + ' ' + (meta ? meta->name : meta.error().message));
+    if (const auto parsed = kube::parse_object(object)) {
+      const auto credential = api::decode_credential(*parsed);
+      told.push_back(credential ? to_json_text(api::encode_status(credential->status))
+                                : credential.error().message);
+    }
+    return meta ? Result<void>() : std::unexpected(meta.error());
+  }
+};
+
+struct Seen {
+  std::vector<std::string> told;
+  std::vector<std::string> asked;
+
+  friend bool operator==(const Seen&, const Seen&) = default;
+};
+
+Seen reflect(std::string_view list, std::string_view watch, Pieces pieces) {
+  static const SystemClock kClock;
+  constexpr int kRounds = 4;
+  Replay transport(list, watch, pieces);
+  kube::TokenSource tokens(kube::ClusterConfig{}, kClock);
+  kube::Client client(transport, tokens);
+  prometheus::Registry metrics;
+  Keeper keeper;
+  kube::Reflector reflector(
+      client, kClock, metrics,
+      {.resource = "secrets",
+       .namespace_ = {},
+       .path = "/api/v1/secrets",
+       .field_selector = {},
+       .hint_when_missing = {}},
+      keeper,
+      [rounds = kRounds](std::chrono::milliseconds, const std::stop_token&) mutable { return rounds-- > 0; });
+  reflector.run({});
+  return {std::move(keeper.told), std::move(transport.asked)};
 }
 
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  using namespace sessmtp;
-  if (size == 0) {
-    return 0;
-  }
-  const std::size_t piece = 1U + data[0] % 64U;
-  const std::string_view bytes(reinterpret_cast<const char*>(data) + 1, size - 1);
-  const std::vector<std::string> lines = lines_of(bytes, piece);
-  if (lines != lines_of(bytes, bytes.size() + 1) ||
-      objects_of("items", bytes, piece) != objects_of("items", bytes, bytes.size() + 1)) {
-    std::abort();  // the cuts must not matter
-  }
-  for (const std::string& line : lines) {
-    for (const std::string& object : objects_of("object", line, line.size() + 1)) {
-      (void)kube::parse_meta(object);
-      (void)kube::resource_version_of(object);
-      if (const auto parsed = kube::parse_object(object)) {
-        (void)api::decode_credential(*parsed);
-        (void)to_json_text(*parsed);
-      }
-    }
-  }
+  constexpr std::string_view kBetween = "\nwatch\n";
+  const std::string_view input = fuzz::text_of_input(data, size);
+  const std::size_t between = input.find(kBetween);
+  const std::string_view list = input.substr(0, between);
+  const std::string_view watch =
+      between == std::string_view::npos ? std::string_view() : input.substr(between + kBetween.size());
+  const Seen whole = reflect(list, watch, Pieces::kWhole);
+  require(whole == reflect(list, watch, Pieces::kSingleBytes), "the picture survives single bytes");
+  require(whole == reflect(list, watch, Pieces::kMixed), "the picture does not depend on the cuts");
   return 0;
 }

@@ -26,5 +26,14 @@ TEST(Duration, WhatIsNoneIsRefused) {
   }
 }
 
+TEST(RetryAfter, IsANumberOfSeconds) {
+  EXPECT_EQ(parse_retry_after("0"), 0s);
+  EXPECT_EQ(parse_retry_after("120"), 120s);
+  for (const char* text :
+       {"", "soon", "1.5", "-1", "+1", " 1", "1 ", "1s", "4294967296", "Wed, 21 Oct 2026 07:28:00 GMT"}) {
+    EXPECT_EQ(parse_retry_after(text), std::nullopt) << text;
+  }
+}
+
 }  // namespace
 }  // namespace sessmtp

@@ -4,11 +4,13 @@
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "../kube/temporary_folder.h"
+#include "cli/object_output.h"
 
 namespace sessmtp::cli {
 namespace {
@@ -86,6 +88,19 @@ TEST(Manifests, JsonIsReadAsJson) {
 
 TEST(Manifests, AnchorsAreFollowed) {
   EXPECT_EQ(one(kHead + "a: &a {x: 1}\nb: *a\n")["b"], json({{"x", 1}}));
+}
+
+TEST(Manifests, NumbersThatJsonDoesNotHaveAreRefused) {
+  for (const char* number : {".inf", "-.inf", ".nan"}) {
+    EXPECT_THAT(parsed(kHead + "a: " + number).problems, ElementsAre(HasSubstr("a is a number that JSON")));
+  }
+}
+
+TEST(Manifests, WhatIsPrintedIsReadAsTheSame) {
+  const json object = one(kHead + R"(a: [~, "", "null", "~", true, "true", 1, "1", 1.5])");
+  std::ostringstream out;
+  print_objects({object}, ObjectFormat::kYaml, out);
+  EXPECT_EQ(one(out.str()), object);
 }
 
 TEST(Manifests, MistakesAreNamedByPlaceAndPath) {

@@ -282,6 +282,24 @@ TEST_F(Kubeconfig, ErrorsNeverShowSecrets) {
   }
 }
 
+TEST_F(Kubeconfig, AliasesThatNeverEndAreRefused) {
+  constexpr const char* kPlugin =
+      "exec: {apiVersion: client.authentication.k8s.io/v1, command: aws, interactiveMode: Never}";
+  const auto extension = [](const std::string& yaml) {
+    return std::string(kServer) +
+           ", extensions: [{name: client.authentication.k8s.io/exec, extension: " + yaml + "}]";
+  };
+  std::string doubled = "[a, a]";
+  for (int i = 0; i < 40; ++i) {
+    const std::string anchor = "&x" + std::to_string(i) + ' ';
+    doubled = "[" + anchor + doubled + ", *x" + std::to_string(i) + "]";
+  }
+  for (const std::string& yaml : {std::string("&a [*a]"), std::string("&a {b: {c: *a}}"), doubled}) {
+    EXPECT_THAT(load(with(extension(yaml), kPlugin)).error().message, HasSubstr("alias of itself")) << yaml;
+  }
+  EXPECT_EQ(load(with(extension("[&a {b: 1}, *a]"), kPlugin))->exec->cluster_config, R"([{"b":1},{"b":1}])");
+}
+
 TEST_F(Kubeconfig, ExecPluginIsRead) {
   const auto config = load(
       with(std::string(kServer) +

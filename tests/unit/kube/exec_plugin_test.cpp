@@ -59,8 +59,9 @@ TEST(ExecCredentialTest, ExpiryMayHaveAnOffsetAndAFraction) {
   EXPECT_EQ(expires("2026-11-22T09:00:00.123456789Z"), nine + 123456us);
   EXPECT_EQ(expires("2026-11-22T10:00:00.5+01:00"), nine + 500ms);
   EXPECT_EQ(expires(""), std::nullopt);
-  for (const char* nonsense : {"tomorrow", "2026-11-22", "2026-11-22T09:00:00", "2026-11-22T09:00:00+0100",
-                               "2026-11-22T09:00:00+aa:bb", "+01:00"}) {
+  for (const char* nonsense :
+       {"tomorrow", "2026-11-22", "2026-11-22T09:00:00", "2026-11-22T09:00:00+0100",
+        "2026-11-22T09:00:00+aa:bb", "+01:00", "2026-11-22T09:00:00+24:00", "2026-11-22T09:00:00-01:60"}) {
     EXPECT_THAT(problem_with(printed({{"token", "t"}, {"expirationTimestamp", nonsense}})),
                 HasSubstr("not a time"))
         << nonsense;

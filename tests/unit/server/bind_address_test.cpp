@@ -27,6 +27,8 @@ TEST(BindAddress, RefusesWhatCannotBeListenedOn) {
         ":65536", ":-1", ":80x", ": 80", "127.0.0.1:", "http://127.0.0.1:80"}) {
     EXPECT_EQ(read_back(text), "refused") << text;
   }
+  using namespace std::string_view_literals;
+  EXPECT_EQ(read_back("127.0.0.1\0.example.com:80"sv), "refused");
 }
 
 TEST(BindAddress, TheMessageShowsTheFormsThatWork) {

@@ -38,6 +38,12 @@ TEST(RedactorTest, ShortPairsAreBlankedWhole) {
   EXPECT_EQ(Redactor(SecretBytes("me"), SecretBytes("pw")).clean("me or pw", 100), "**** or ****");
 }
 
+TEST(RedactorTest, BlanksThePairHoweverItIsShown) {
+  const Redactor redactor(SecretBytes("m\xc3\xa9"), SecretBytes("it is a pass \t word"));
+  EXPECT_EQ(redactor.clean("not it  is\ta \r\npass word", 100), "not ****");
+  EXPECT_EQ(redactor.clean("nor m\xff\xfe", 100), "nor ****");
+}
+
 TEST(RedactorTest, LeavesOtherTextAsItIs) {
   EXPECT_EQ(clean("Authentication Credentials Invalid"), "Authentication Credentials Invalid");
   EXPECT_EQ(clean("AKIA and EXAMPLE"), "AKIA and EXAMPLE");
