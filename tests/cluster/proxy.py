@@ -118,6 +118,10 @@ class Proxy:
         self._thread.join()
 
     @property
+    def reads(self) -> bool:
+        return self._outward is not None
+
+    @property
     def address(self) -> str:
         return f"https://localhost:{self._listener.getsockname()[1]}"
 
@@ -287,13 +291,11 @@ class Proxy:
             if (left := self._left(connection, data)) is not None:
                 await self._send(connection, sink, data[:left])
                 return
-            if pace := self._pace:
-                count, seconds = pace
-                for at in range(0, len(data), count):
-                    await asyncio.sleep(seconds if self._pace else 0)
-                    await self._send(connection, sink, data[at : at + count])
-            else:
-                await self._send(connection, sink, data)
+            while data:
+                count, seconds = self._pace or (len(data), 0)
+                await asyncio.sleep(seconds)
+                await self._send(connection, sink, data[:count])
+                data = data[count:]
         await self._silence(connection)
 
     def _left(self, connection: Connection, data: bytes) -> int | None:
