@@ -112,12 +112,13 @@ class Trial:
     table: list[Row]
     elects: bool
     rotations: int = 0
+    log: int = 0  # what was logged since is of the fault
 
     def __post_init__(self) -> None:
         self.names = [f"mail-{number}" for number in range(COUNT)]
         self.keys = {name: Key.new() for name in self.names}
         self.world.create_many(self.keys)
-        self.in_sync()
+        self.in_sync(60)
 
     @property
     def cluster(self) -> Cluster:
@@ -168,12 +169,13 @@ class Trial:
 
     def wrong(self) -> list[str]:
         """What is not as it has to be: targets and statuses."""
-        world = self.world
-        secrets = {one["metadata"]["name"]: one for one in world.api.list("Secret", world.namespace)}
+        api, namespace = self.world.api, self.world.namespace
+        secrets = {one["metadata"]["name"]: one for one in api.list("Secret", namespace)}
+        credentials = {one["metadata"]["name"]: one for one in api.list("SesSmtpCredential", namespace)}
         found = []
-        for credential in world.api.list("SesSmtpCredential", world.namespace):
-            name, status = credential["metadata"]["name"], credential.get("status", {})
-            target, ready = secrets.get(name), condition(credential, "Ready")
+        for name in self.names:
+            credential, target = credentials[name], secrets.get(name)
+            status, ready = credential.get("status", {}), condition(credential, "Ready")
             if target is None or not self.right(name, target):
                 found.append(f"{name}: target")
             elif (
@@ -185,6 +187,10 @@ class Trial:
             ):
                 found.append(f"{name}: status")
         return found
+
+    def wait_logged(self, message: str, seconds: float = 15) -> None:
+        """By the controller, since the fault began."""
+        self.controller.wait_logged(message, self.log, seconds)
 
     def in_sync(self, seconds: float = 30) -> None:
         def detail() -> str:
@@ -205,7 +211,7 @@ class Trial:
         A back-off that doubles lasts at most twice what has passed by then, jitter included, and its first
         wait; `slack` is for what comes on top: the lease, deadlines, the work. `within` is a bound instead.
         """
-        pid, log = self.controller.pid, self.controller.log_size()
+        pid, self.log = self.controller.pid, self.controller.log_size()
         mark, asked, connections = self.cluster.now(), len(self.proxy.requests), self.proxy.connections
         rotations = self.rotations
         fault = Fault(time.monotonic())
@@ -231,7 +237,7 @@ class Trial:
         lease = 3 * seconds / RETRY_PERIOD if self.elects else 0
         allowed = math.ceil(work + readers + short_watches + lease + more_requests(seconds))
         self.table.append(Row(what, lasted, recovered, within, requests, allowed))
-        assert requests <= allowed, f"a hot loop\n{self.controller.tail(log)}"
+        assert requests <= allowed, f"a hot loop\n{self.controller.tail(self.log)}"
         assert recovered <= within
         assert self.controller.running and self.controller.pid == pid
         assert self.controller.health("/healthz") == self.controller.health("/readyz") == 200
@@ -279,10 +285,14 @@ def begin(place: World, tmp_path: Path, table: list[Row]) -> Iterator[Callable[.
                     content["clusters"][0]["cluster"]["certificate-authority"] = str(authority_file)
             lease = Controller.QUICK_LEASE if elects else ("--no-leader-elect",)
             controller = Controller(by_proxy, tmp_path / "log", *lease, *flags).start()
-            stack.callback(controller.stop)
+            stack.callback(lambda: ended(controller))
             return Trial(place, controller, proxy, table, elects)
 
         yield make
+
+
+def ended(controller: Controller) -> None:
+    assert controller.stop() == 0
 
 
 @contextmanager
@@ -302,7 +312,7 @@ def test_api_server_killed(begin: Callable[..., Trial]) -> None:
     with trial.fault("API server killed, and back", slack=5) as fault:
         with trial.rotating():
             trial.cluster.kill_server()
-            trial.controller.wait_logged("API server does not answer, trying again")
+            trial.wait_logged("API server does not answer, trying again")
             trial.cluster.start_server()
             fault.mended()
 
@@ -313,7 +323,7 @@ def test_etcd_paused_for_longer_than_a_lease(begin: Callable[..., Trial]) -> Non
     with trial.fault("etcd paused, until the lease is lost", slack=5) as fault:
         with trial.rotating():
             with trial.cluster.paused_etcd():
-                trial.controller.wait_logged("lost the lease")
+                trial.wait_logged("lost the lease")
             fault.mended()
 
 
@@ -323,9 +333,7 @@ def test_etcd_paused_for_longer_than_a_request_may_take(begin: Callable[..., Tri
     with trial.fault("etcd paused, until requests are given up", slack=0, within=15) as fault:
         with trial.rotating():
             with trial.cluster.paused_etcd():
-                trial.controller.wait_logged(
-                    "API server does not answer, trying again", seconds=REQUEST_DEADLINE + 10
-                )
+                trial.wait_logged("API server does not answer, trying again", REQUEST_DEADLINE + 10)
             fault.mended()
 
 
@@ -378,7 +386,7 @@ def test_etcd_is_full(begin: Callable[..., Trial], elects: bool) -> None:
             for name in gone:
                 trial.world.delete_secret(name)
             if elects:
-                trial.controller.wait_logged("lost the lease")
+                trial.wait_logged("lost the lease")
             else:
 
                 def refused() -> bool:
@@ -460,7 +468,7 @@ def test_bytes_one_at_a_time(begin: Callable[..., Trial]) -> None:
     with trial.fault("one byte each 5 ms, until the lease is lost", slack=5) as fault:
         with trial.rotating():
             trial.proxy.trickle(1, 0.005)
-            trial.controller.wait_logged("lost the lease", seconds=30)
+            trial.wait_logged("lost the lease", seconds=30)
             trial.proxy.pass_all()
             fault.mended()
 
@@ -528,7 +536,7 @@ def test_storm_of_429_without_retry_after(begin: Callable[..., Trial]) -> None:
         with Storm(trial, lambda request: (), lease=True) as storm:
             trial.rotate()
             storm.wait()
-            trial.controller.wait_logged("lost the lease")
+            trial.wait_logged("lost the lease")
         fault.mended()
 
 
@@ -590,7 +598,7 @@ def test_token_expires(begin: Callable[..., Trial], place: World, tmp_path: Path
         wait_for("the token is refused", lambda: status_with(place.cluster, old) == 401, 30)
         began = len(trial.proxy.requests)
         trial.rotate()
-        trial.controller.wait_logged("lost the lease")
+        trial.wait_logged("lost the lease")
         trial.proxy.cut()
         wait_for("reading on is refused", lambda: len(of_collections(trial.proxy.requests[began:])) >= 4, 30)
         assert trial.behind() == trial.names
@@ -623,7 +631,7 @@ def test_authority_rotated(begin: Callable[..., Trial], fragile: Cluster, tmp_pa
         trial.proxy.inward = certificates.context(authority, HOSTS)
         trial.proxy.cut()
         trial.rotate()
-        trial.controller.wait_logged("lost the lease")
+        trial.wait_logged("lost the lease")
         assert trial.behind() == trial.names
         shutil.copy(new, file.with_suffix(".new"))
         file.with_suffix(".new").rename(file)
