@@ -44,7 +44,7 @@ shipped: build-packages shipped-packages test-packages ## Build it as it is ship
 ##@ Develop
 
 # What is shipped is what is tested.
-test test-cluster test-docs test-memory test-observability bench: export SESSMTP_BIN := build/shipped/bin/ses-smtp
+test test-cluster test-docs test-faults test-memory test-observability bench: export SESSMTP_BIN := build/shipped/bin/ses-smtp
 
 .PHONY: test
 test: build-packages shipped-packages test-packages parser-packages observability-packages cluster-tools packaging-tools shipped $(PYTHON) ## Run all suites that need no root
@@ -83,6 +83,10 @@ e2e: needs-root image packaging-tools node-tools consumer-packages test-packages
 .PHONY: test-image
 test-image: needs-root image test-packages $(PYTHON) ## Check the container image alone: what is in it, and that it runs (needs root)
 	@$(PYTHON)/bin/python tools/run-tests image
+
+.PHONY: test-faults
+test-faults: cluster-tools shipped $(PYTHON) ## Break an API server, its etcd and the way to it, and print how long it takes to recover
+	@$(PYTHON)/bin/python -m pytest -q --no-header -s -p no:cacheprovider tests/cluster/test_faults.py
 
 .PHONY: test-memory
 test-memory: cluster-tools shipped $(PYTHON) ## Print what 10000 Secrets of others cost in memory

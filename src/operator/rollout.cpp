@@ -18,8 +18,11 @@ using std::chrono::seconds;
 constexpr std::chrono::minutes kMinRetry{1};
 constexpr std::chrono::minutes kMaxRetry{15};
 
-WallTime due(const Rollout& rollout) {
-  return *rollout.requested_at + kRestartDebounce;
+// What was asked for in the future was asked for by a clock that has been set back since: now, then. Clocks
+// of two replicas differ a little.
+WallTime due(const Rollout& rollout, WallTime now) {
+  const WallTime rested = *rollout.requested_at + kRestartDebounce;
+  return rested > now + 2 * kRestartDebounce ? now : rested;
 }
 
 milliseconds sooner(const std::optional<milliseconds>& a, milliseconds b) {
@@ -47,7 +50,7 @@ class Follower {
  private:
   void follow(Rollout& rollout) {
     const bool went_back = rollout.digest == digest_;
-    if (went_back && (!rollout.requested_at || o_.now < due(rollout))) {
+    if (went_back && (!rollout.requested_at || o_.now < due(rollout, o_.now))) {
       rollout.requested_at.reset();
       rollout.reason.clear();
       return;
@@ -55,9 +58,9 @@ class Follower {
     if (!rollout.requested_at || changed_) {
       rollout.requested_at = std::chrono::floor<seconds>(o_.now);
     }
-    if (o_.now < due(rollout)) {
+    if (o_.now < due(rollout, o_.now)) {
       rollout.reason = api::kRestartPending;
-      look_again_after(due(rollout) - o_.now);
+      look_again_after(due(rollout, o_.now) - o_.now);
       return;
     }
     if (const auto tried = o_.restarts.find(rollout.workload); tried != o_.restarts.end()) {
@@ -147,7 +150,7 @@ std::optional<milliseconds> restart_due_in(const api::Status& status, WallTime n
   std::optional<milliseconds> soonest;
   for (const Rollout& rollout : status.rollouts) {
     if (rollout.requested_at) {
-      const auto left = std::max(due(rollout) - now, WallTime::duration(0));
+      const auto left = std::max(due(rollout, now) - now, WallTime::duration(0));
       soonest = sooner(soonest, std::chrono::ceil<milliseconds>(left));
     }
   }

@@ -133,6 +133,15 @@ def proxy(cluster: Cluster, tmp_path: Path) -> Iterator[Proxy]:
         yield proxy
 
 
+@pytest.fixture
+def reading_proxy(cluster: Cluster, tmp_path: Path) -> Iterator[Proxy]:
+    """One that sees the requests."""
+    kubeconfig = cluster.kubeconfig_of(OPERATOR, tmp_path)
+    with Proxy.reading(kubeconfig, Path(cluster.info["caKeyFile"]).parent) as proxy:
+        proxy.kubeconfig = proxy.detour(kubeconfig)
+        yield proxy
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What looks back at the whole run comes last."""
     items.sort(key=lambda item: item.get_closest_marker("last") is not None)

@@ -115,20 +115,20 @@ class Cluster:
         self.api = Api(self.kubeconfig)
 
     @staticmethod
-    def up(name: str, *flags: str, quiet: bool = False) -> "Cluster":
-        """It ends by itself when this process does."""
+    def up(name: str, *flags: str, quiet: bool = False, **environment: str) -> "Cluster":
+        """It ends by itself when this process does. etcd takes settings from the environment."""
         arguments = "up", name, "--owner-pid", str(os.getpid()), *flags
         if quiet:
-            Cluster._tool(*arguments)
+            Cluster._tool(*arguments, **environment)
         else:
-            subprocess.run([LOCAL_CLUSTER, *arguments], check=True)
+            subprocess.run([LOCAL_CLUSTER, *arguments], env=os.environ | environment, check=True)
         return Cluster(name)
 
     @staticmethod
     @contextmanager
-    def for_operator(name: str, quiet: bool = False) -> Iterator["Cluster"]:
+    def for_operator(name: str, quiet: bool = False, **environment: str) -> Iterator["Cluster"]:
         """With the CRD, and with the operator's rights."""
-        cluster = Cluster.up(name, quiet=quiet)
+        cluster = Cluster.up(name, quiet=quiet, **environment)
         try:
             cluster.install_crd()
             cluster.install_rbac()
@@ -142,17 +142,25 @@ class Cluster:
     def stop_server(self) -> None:
         self._tool("stop", self.name, "apiserver")
 
+    def kill_server(self) -> None:
+        self._tool("kill", self.name, "apiserver")
+
     def start_server(self) -> None:
         self._tool("start", self.name, "apiserver")
 
-    def backup(self, folder: Path) -> None:
-        """Copies what etcd holds, at one moment: what a power cut would leave."""
+    @contextmanager
+    def paused_etcd(self) -> Iterator[None]:
         etcd = json.loads(self._tool("env", "--json", self.name))["components"]["etcd"]["pid"]
         os.kill(etcd, signal.SIGSTOP)
         try:
-            shutil.copytree(self._data, folder)
+            yield
         finally:
             os.kill(etcd, signal.SIGCONT)
+
+    def backup(self, folder: Path) -> None:
+        """Copies what etcd holds, at one moment: what a power cut would leave."""
+        with self.paused_etcd():
+            shutil.copytree(self._data, folder)
 
     def restore(self, folder: Path) -> None:
         """Puts the copy back: every resourceVersion since then never was."""
@@ -253,9 +261,14 @@ class Cluster:
         ]
 
     @staticmethod
-    def _tool(*args: str) -> str:
+    def _tool(*args: str, **environment: str) -> str:
         done = subprocess.run(
-            [LOCAL_CLUSTER, *args], capture_output=True, text=True, timeout=120, check=False
+            [LOCAL_CLUSTER, *args],
+            env=os.environ | environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
         )
         assert done.returncode == 0, f"local-cluster {' '.join(args)}: {done.stderr}"
         return done.stdout
@@ -599,9 +612,9 @@ class World:
             assert conditions["Stalled"]["reason"] == reason
         return credential
 
-    def wait_event(self, reason: str, name: str = "mail") -> Object:
+    def wait_event(self, reason: str, name: str = "mail", seconds: float = 15) -> Object:
         event = self.wait_for(
-            f"event {reason} on {name}", lambda: next(iter(self.events(name, reason)), None)
+            f"event {reason} on {name}", lambda: next(iter(self.events(name, reason)), None), seconds
         )
         assert event["type"] == ("Normal" if reason in NORMAL else "Warning")
         assert event["regarding"]["kind"] == "SesSmtpCredential"
@@ -630,7 +643,7 @@ class World:
         """How often what was asked for; events apart, which are told when there is time."""
         return Counter(call.what for call in self.calls(since, name) if call.resource != "events")
 
-    def settle(self) -> None:
+    def settle(self, seconds: float = 15) -> None:
         """Returns when the controller has worked off all that happened before.
 
         Two credentials, one after the other, go the same way: through both watches, the queue, a worker
@@ -640,8 +653,8 @@ class World:
             name = f"barrier-{next(self._barriers)}"
             self.write_source(plain(Key.new(), region=REGION), f"{name}-iam")
             self.create_credential(name, source=f"{name}-iam")
-            self.wait_synced(name)
-            self.wait_event("Synced", name)
+            self.wait_synced(name, seconds)
+            self.wait_event("Synced", name, seconds)
 
     def describe(self) -> str:
         """For a failure's message: all of the namespace but the values of Secrets, and the controllers'

@@ -168,10 +168,10 @@ class Supervisor:
         with contextlib.suppress(OSError, ValueError):  # a client that went away, or talks nonsense
             verb, name = client.recv(200).decode().split()
             try:
-                if verb not in ("stop", "start", "restart") or name not in self.components:
+                if verb not in ("stop", "kill", "start", "restart") or name not in self.components:
                     raise ValueError(f"there is no {verb} of a component {name}")
-                if verb in ("stop", "restart"):
-                    self.stop(name)
+                if verb in ("stop", "kill", "restart"):
+                    self.stop(name, at_once=verb == "kill")
                 if verb in ("start", "restart"):
                     self.start(name)
                 answer = READY
@@ -201,11 +201,14 @@ class Supervisor:
             self.save()
         self.wait_until(self.components[name].ready, START_SECONDS, f"{name} did not become ready")
 
-    def stop(self, name: str) -> None:
+    def stop(self, name: str, at_once: bool) -> None:
         if name not in self.running:
             return
         self.stopping = name
-        self.running[name].terminate()
+        if at_once:
+            self.running[name].kill()
+        else:
+            self.running[name].terminate()
         try:
             self.wait_until(lambda: name not in self.running, STOP_SECONDS, f"{name} did not end")
         except TimeoutError:

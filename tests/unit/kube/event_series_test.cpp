@@ -89,6 +89,21 @@ TEST_F(EventSeriesTest, TheSecondIsToldAtOnceAndTheOthersWhenItIsOver) {
   EXPECT_EQ(series_.size(), 0U) << "over and told";
 }
 
+TEST_F(EventSeriesTest, ATimeOfDayThatJumpsDoesNotEndASeriesOrKeepItForEver) {
+  EXPECT_TRUE(happens());
+  EXPECT_EQ(call(), "POST 1");
+  clock_.set_ahead(3h);
+  EXPECT_EQ(call(), "") << "nothing is due for that";
+  EXPECT_TRUE(happens());
+  EXPECT_EQ(call(), "PATCH 2") << "still one series";
+  clock_.set_ahead(-6h);
+  EXPECT_TRUE(happens());
+  EXPECT_EQ(call(), "");
+  EXPECT_EQ(next_call(7min), "PATCH 3") << "it ends after six minutes";
+  EXPECT_EQ(next_call(7min), "");
+  EXPECT_EQ(series_.size(), 0U);
+}
+
 TEST_F(EventSeriesTest, ASeriesThatGoesOnIsToldEachHalfHour) {
   happens();
   EXPECT_EQ(call(), "POST 1");

@@ -163,6 +163,47 @@ TEST_F(ExecPluginTest, ATokenIsKeptUntilShortlyBeforeItExpires) {
   EXPECT_EQ(runs_, 2);
 }
 
+TEST_F(ExecPluginTest, WhenTheTimeOfDayIsSetForwardATokenThatSeemsOldIsReplacedOnce) {
+  then("first", 1h);
+  EXPECT_EQ(token(), "first");
+  clock_.set_ahead(5h);
+  then("second", 1h);
+  EXPECT_EQ(token(), "second");
+  EXPECT_EQ(token(), "second");
+  EXPECT_EQ(runs_, 2);
+}
+
+TEST_F(ExecPluginTest, WhenTheTimeOfDayIsAheadOfThatOfThePluginItIsNotRunAtEveryCall) {
+  then("first", 1h);
+  EXPECT_EQ(token(), "first");
+  clock_.set_ahead(5h);
+  for (int call = 0; call < 1000; ++call) {
+    then("late", -4h);
+    EXPECT_THAT(token(), HasSubstr("clock"));
+    clock_.advance(10ms);
+  }
+  EXPECT_EQ(runs_, 1 + 4) << "at once and after 1, 3 and 7 of ten seconds";
+  answers_.clear();
+  clock_.set_ahead(-5h);
+  clock_.advance(1h);
+  then("second", 1h);
+  EXPECT_EQ(token(), "second");
+}
+
+TEST_F(ExecPluginTest, WhenTheTimeOfDayIsSetBackTheServersRefusalTellsThatATokenIsOld) {
+  then("first", 1h);
+  EXPECT_EQ(token(), "first");
+  clock_.set_ahead(-5h);
+  clock_.advance(1h);
+  EXPECT_EQ(token(), "first");
+  const auto given = plugin().token({});
+  ASSERT_TRUE(given);
+  then("second", 1h);
+  plugin().reject(given->credential);
+  EXPECT_EQ(token(), "second");
+  EXPECT_EQ(runs_, 2);
+}
+
 TEST_F(ExecPluginTest, ATokenWithoutExpiryIsKept) {
   answers_.emplace_back(printed({{"token", "forever"}}));
   EXPECT_EQ(token(), "forever");

@@ -16,7 +16,7 @@ class FakeClock final : public Clock {
 
   [[nodiscard]] WallTime now() const override {
     const std::scoped_lock lock(mutex_);
-    return WallTime(kDay) + std::chrono::hours(8) + elapsed_;
+    return WallTime(kDay) + std::chrono::hours(8) + elapsed_ + ahead_;
   }
   [[nodiscard]] SteadyTime steady() const override {
     const std::scoped_lock lock(mutex_);
@@ -26,10 +26,16 @@ class FakeClock final : public Clock {
     const std::scoped_lock lock(mutex_);
     elapsed_ += by;
   }
+  // Somebody sets the time of day; no time passes.
+  void set_ahead(std::chrono::microseconds by) {
+    const std::scoped_lock lock(mutex_);
+    ahead_ += by;
+  }
 
  private:
   mutable std::mutex mutex_;
   std::chrono::microseconds elapsed_{0};
+  std::chrono::microseconds ahead_{0};
 };
 
 }  // namespace sessmtp

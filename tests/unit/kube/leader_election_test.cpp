@@ -362,6 +362,36 @@ TEST_F(LeaderElectionTest, TimestampsOfOtherClocksMeanNothing) {
   EXPECT_LE(taken("a"), began + 16s);
 }
 
+TEST_F(LeaderElectionTest, ATimeOfDayThatJumpsChangesNothing) {
+  const auto a = leader("a");
+  const auto b = candidate("b");
+  for (const auto jump : {3h, -7h, 100h}) {
+    const SteadyTime before = time_.steady();
+    const auto changes = api_.changes().size();
+    time_.set_ahead(jump);
+    pass(60s);
+    EXPECT_TRUE(work_.works("a")) << jump.count();
+    EXPECT_GE(renewed("a"), before + 57s) << "the lease is renewed as before";
+    EXPECT_LE(api_.changes().size() - changes, 31U) << "and no more often";
+  }
+  EXPECT_THAT(work_.terms(), testing::SizeIs(1));
+}
+
+TEST_F(LeaderElectionTest, AVanishedLeaderIsReplacedInTimeThoughTheTimeOfDayJumps) {
+  for (const auto jump : {5h, -5h}) {
+    auto a = leader("a");
+    const auto b = candidate("b");
+    pass(10s);
+    a->connection.cut_off = true;
+    const SteadyTime vanished = renewed("a");
+    time_.set_ahead(jump);
+    pass(20s);
+    EXPECT_GE(taken("b", vanished), vanished + 15s);
+    EXPECT_LE(taken("b", vanished), vanished + 16s);
+    a.reset();
+  }
+}
+
 TEST_F(LeaderElectionTest, AStopWhileCampaigningChangesNothing) {
   const auto a = leader("a");
   const auto b = candidate("b");

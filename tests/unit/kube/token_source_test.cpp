@@ -43,6 +43,19 @@ TEST_F(TokenSourceTest, AFileIsReadAgainAfterFiftySecondsAndTrimmed) {
   EXPECT_EQ(authorization(tokens), "Bearer second");
 }
 
+TEST_F(TokenSourceTest, ATimeOfDayThatJumpsDoesNotKeepAFileFromBeingRead) {
+  write("first");
+  TokenSource tokens(config_, clock_);
+  EXPECT_EQ(authorization(tokens), "Bearer first");
+  write("second");
+  clock_.set_ahead(-5h);
+  clock_.advance(50s);
+  EXPECT_EQ(authorization(tokens), "Bearer second");
+  write("third");
+  clock_.set_ahead(10h);
+  EXPECT_EQ(authorization(tokens), "Bearer second") << "nor is it read at every call";
+}
+
 TEST_F(TokenSourceTest, AFileThatCannotBeReadLeavesTheLastGoodToken) {
   write("good");
   TokenSource tokens(config_, clock_);

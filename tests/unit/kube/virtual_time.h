@@ -25,6 +25,9 @@ class VirtualTime final : public Clock {
   [[nodiscard]] WallTime now() const override { return clock_.now(); }
   [[nodiscard]] SteadyTime steady() const override { return clock_.steady(); }
 
+  // Somebody sets the time of day.
+  void set_ahead(std::chrono::microseconds by) { clock_.set_ahead(by); }
+
   // Like wait_for(). `who` can be waited for with await_waiter().
   bool wait(std::chrono::milliseconds duration, std::stop_token stop, const void* who = nullptr) {
     Waiter waiter{.due = steady() + std::max(duration, std::chrono::milliseconds(0)), .who = who};

@@ -94,6 +94,17 @@ TEST_F(WorkQueueTest, ADelayedKeyComesWhenItIsDueAndNotBefore) {
   EXPECT_EQ(take(), "a");
 }
 
+TEST_F(WorkQueueTest, ATimeOfDayThatJumpsNeitherWakesAKeyNorHoldsItBack) {
+  for (const auto jump : {10h, -20h}) {
+    queue_.add_after(kA, 60s);
+    clock_.set_ahead(jump);
+    clock_.advance(59s);
+    EXPECT_EQ(work(), "");
+    clock_.advance(1s);
+    EXPECT_EQ(work(), "a");
+  }
+}
+
 TEST_F(WorkQueueTest, TheEarlierOfTwoDueTimesCounts) {
   queue_.add_after(kA, 100ms);
   queue_.add_after(kA, 10ms);

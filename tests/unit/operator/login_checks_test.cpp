@@ -326,6 +326,26 @@ TEST_F(LoginChecksTest, WhatHasFailedForAMomentMayStillBeYoung) {
   EXPECT_TRUE(tries_again_after(1s));
 }
 
+TEST_F(LoginChecksTest, AFailureFromTheFutureIsOneOfNow) {
+  probe.answer(LoginVerdict::kCredentialsInvalid, 535);
+  LoginRequest failing = request();
+  failing.failing_since = clock.now() + 5h;
+  (void)checks.ask(kMail, std::move(failing));
+  ASSERT_TRUE(eventually([&] { return checks.has_news(kMail); }));
+  EXPECT_TRUE(tries_again_after(1s)) << "the time of day was set back";
+}
+
+TEST_F(LoginChecksTest, ATimeOfDayThatJumpsNeitherHastensATryNorPutsItOff) {
+  probe.answer(LoginVerdict::kCredentialsInvalid, 535);
+  for (const auto jump : {5h, -9h}) {
+    (void)checks.ask(kMail, request());
+    ASSERT_TRUE(eventually([&] { return checks.has_news(kMail); }));
+    clock.set_ahead(jump);
+    EXPECT_TRUE(tries_again_after(1s));
+    checks.forget(kMail);
+  }
+}
+
 TEST_F(LoginChecksTest, ARefusalStaysNewsUntilStatusSaysSo) {
   probe.answer(LoginVerdict::kTemporaryFailure, 454);
   (void)know();

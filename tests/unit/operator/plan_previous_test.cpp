@@ -67,6 +67,22 @@ TEST(Previous, GoesOnTimeAndNotBefore) {
   EXPECT_TRUE(world.reconcile().quiet());
 }
 
+TEST(Previous, GoesWhenTheTimeOfDayJumpsPastItsEnd) {
+  RotatedWorld world;
+  const Turn turn = world.later(9h).reconcile();
+  EXPECT_THAT(turn.events, ElementsAre("PreviousExpired"));
+  EXPECT_THAT(world.data(), Optional(target_data(kKey)));
+  EXPECT_TRUE(world.reconcile().quiet());
+}
+
+TEST(Previous, StaysUntilTheTimeItWasSaidToThoughTheTimeOfDayIsSetBack) {
+  RotatedWorld world;
+  const Turn turn = world.later(-5h).reconcile();
+  EXPECT_TRUE(turn.quiet());
+  EXPECT_THAT(turn.look_again, Optional(7h)) << "one look, not many";
+  EXPECT_THAT(world.later(7h).reconcile().events, ElementsAre("PreviousExpired"));
+}
+
 TEST(Previous, OfTwoRotationsInTheWindowTheLastCounts) {
   RotatedWorld world;
   world.later(1h).source(kThirdKey).reconcile();

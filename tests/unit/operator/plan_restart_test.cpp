@@ -93,6 +93,41 @@ TEST(Restart, FiveSecondsAfterARotation) {
   EXPECT_TRUE(world.later(1h).reconcile().quiet());
 }
 
+TEST(Restart, ATimeOfDayThatIsSetBackDoesNotPutItOff) {
+  RestartWorld world;
+  EXPECT_THAT(world.rotate().look_again, Optional(5s));
+  const Turn after = world.later(-6h).reconcile();
+  EXPECT_THAT(after.restarts, SizeIs(1));
+  EXPECT_EQ(world.reason(), "");
+  EXPECT_EQ(world.rollout()["restartedAt"], "2026-11-22T03:00:00Z");
+  EXPECT_EQ(after.look_again, std::nullopt);
+  EXPECT_TRUE(world.reconcile().quiet());
+}
+
+TEST(Restart, AClockThatIsALittleBehindWaitsALittleLonger) {
+  RestartWorld world;
+  world.rotate();
+  EXPECT_THAT(world.later(-2s).reconcile().look_again, Optional(7s));
+  EXPECT_THAT(world.later(7s).reconcile().restarts, SizeIs(1));
+}
+
+TEST(Restart, ATimeOfDayThatIsSetForwardMakesItDue) {
+  RestartWorld world;
+  world.rotate();
+  EXPECT_THAT(world.later(6h).reconcile().restarts, SizeIs(1));
+  EXPECT_TRUE(world.reconcile().quiet());
+}
+
+TEST(Restart, AFailureIsTriedAgainThoughTheTimeOfDayIsSetBack) {
+  RestartWorld world;
+  world.rotate();
+  world.fail(kWeb, "WorkloadNotFound");
+  world.later(5s).reconcile();
+  const Turn after = world.later(-6h).reconcile();
+  EXPECT_THAT(after.restarts, SizeIs(1));
+  EXPECT_THAT(after.look_again, Optional(1min));
+}
+
 TEST(Restart, SeveralChangesAreOne) {
   RestartWorld world;
   world.rotate();

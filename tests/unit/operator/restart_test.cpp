@@ -125,6 +125,12 @@ TEST(JudgeWorkload, AWorkloadYoungerThanTheDataHasIt) {
   EXPECT_EQ(answer(object).result, RestartResult::kUpToDate);
 }
 
+TEST(JudgeWorkload, AWorkloadFromTheFutureProvesNothing) {
+  json object = deployment();
+  object["metadata"]["creationTimestamp"] = to_rfc3339(kNow + 6h);
+  EXPECT_FALSE(patch(object).is_null()) << "our clock is behind, or has been set back";
+}
+
 TEST(JudgeWorkload, AWorkloadOfTheSameMinuteMayHaveSeenTheDataBefore) {
   json object = deployment();
   for (const auto age : {0s, 1s, 60s}) {
