@@ -88,6 +88,7 @@ class Rules:
         self.names: dict[str, Place] = {}  # of credentials, by uid
         self.sources: dict[Place, dict[int, Content]] = defaultdict(dict)
         self.by_key: dict[str, list[tuple[Place, int]]] = defaultdict(list)  # where a key stood, by its id
+        self.past: dict[Place, list[str]] = defaultdict(list)  # for people
         self.targets: dict[tuple[str, int], Version] = {}
         self.written: dict[str, set[str]] = defaultdict(set)  # uids of Secrets, by that of their credential
         self.held: dict[str, list[dict[str, str]]] = defaultdict(list)  # what targets held, by their uid
@@ -105,9 +106,28 @@ class Rules:
                 found = self._source(version, place)
             else:
                 found = self._target(version, place)
+            self.past[place].append(self._brief(version))
             yield from (
-                f"revision {version.revision}, {version.kind} {'/'.join(place)}: {what}" for what in found
+                f"revision {version.revision}, {version.kind} {'/'.join(place)}: {what}; before:\n    "
+                + "\n    ".join(self.past[place][-12:])
+                for what in found
             )
+
+    def _brief(self, version: Version) -> str:
+        metadata = version.body["metadata"]
+        by = "a person" if version.revision in self.deeds.writes else "a controller"
+        what = f"{version.revision} {version.kind} {version.uid[:8]}"
+        if version.deleted:
+            return f"{what} deleted"
+        if version.kind == "SesSmtpCredential":
+            status = version.body.get("status", {})
+            named = {name: status.get(name, {}).get("resourceVersion") for name in ("source", "target")}
+            ready = condition(version.body, "Ready")
+            return (
+                f"{what} generation {metadata['generation']}, observed {status.get('observedGeneration')}, "
+                f"Ready {ready.get('status')} {ready.get('reason')}, of {named}"
+            )
+        return f"{what} written by {by} for {metadata.get('labels', {}).get(OWNER_UID, 'nobody')[:8]}"
 
     # -- one version of something
 
@@ -149,8 +169,10 @@ class Rules:
         place = version.namespace, json.loads(spec)["source"]["secretName"]
         content = self.sources[place].get(int(status["source"]["resourceVersion"]))
         target = self.targets.get((status["target"]["uid"], int(status["target"]["resourceVersion"])))
-        if content is None or target is None:
-            yield f"Ready names versions that never were: {status['source']}, {status['target']}"
+        if content is None:
+            yield f"Ready names a version of {'/'.join(place)} that never was: {status['source']}"
+        elif target is None:
+            yield f"Ready names a version of the target that never was: {status['target']}"
         elif (expected := derived(spec, content)) is None:
             yield f"Ready, although {hindrances(json.loads(spec), content)}"
         elif not expected.items() <= data_of(target.body).items():
