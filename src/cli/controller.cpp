@@ -1,5 +1,6 @@
 #include "cli/controller.h"
 
+#include <malloc.h>
 #include <pthread.h>
 #include <unistd.h>
 
@@ -149,6 +150,9 @@ ExitCode serve_and_run(operator_::Controller& controller, const ControllerComman
 
 ExitCode run_controller_command(const ControllerCommand& command) {
   const sigset_t stop_signals = block_stop_signals();  // every thread to come inherits it
+  // One heap for all threads. With one for each of them, what connections and TLS once took on one thread is
+  // not used again by the next, and every reconnect leaves more of it behind.
+  (void)mallopt(M_ARENA_MAX, 1);
   log::configure(command.log_level, command.log_format);
   if (const auto passed = ses::known_answer_self_test(); !passed) {
     return log::error("self-test failed, refusing to run", {{"error", passed.error().message}}), kFailed;
