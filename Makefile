@@ -43,7 +43,7 @@ shipped: build-packages shipped-packages test-packages ## Build it as it is ship
 ##@ Develop
 
 # What is shipped is what is tested.
-test test-cluster test-docs test-memory test-observability: export SESSMTP_BIN := build/shipped/bin/ses-smtp
+test test-cluster test-docs test-memory test-observability interleavings soak: export SESSMTP_BIN := build/shipped/bin/ses-smtp
 
 .PHONY: test
 test: build-packages shipped-packages test-packages parser-packages observability-packages cluster-tools packaging-tools shipped $(PYTHON) ## Run all suites that need no root
@@ -86,6 +86,14 @@ test-image: needs-root image test-packages $(PYTHON) ## Check the container imag
 .PHONY: test-memory
 test-memory: cluster-tools shipped $(PYTHON) ## Print what 10000 Secrets of others cost in memory
 	@FOREIGN=10000 $(PYTHON)/bin/python -m pytest -q --no-header -s -p no:cacheprovider tests/cluster/test_memory.py
+
+.PHONY: interleavings
+interleavings: cluster-tools shipped $(PYTHON) ## Let people and faults act at random for SECONDS=300 (SEED=N: in the order of that seed)
+	@SECONDS=$(or $(SECONDS),300) $(PYTHON)/bin/python -m pytest -q --no-header -s -p no:cacheprovider tests/cluster/test_interleavings.py
+
+.PHONY: soak
+soak: cluster-tools shipped $(PYTHON) ## Rotate with faults mixed in for MINUTES=30, look for what is lost or leaks: build/soak
+	@PYTHONPATH=tests/fake_ses $(PYTHON)/bin/python tests/cluster/soak.py --minutes $(or $(MINUTES),30)
 
 ##@ Ship
 

@@ -6,18 +6,17 @@ that it keeps with each key: 1 for the first version, one more for each after it
 """
 
 import base64
-import contextlib
 import json
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from operator import attrgetter
 
 from harness import Cluster, unique, wait_for
 
-from kube import Api, ApiException, Object
+from kube import Api, Object
 
 ETCD_KEYS = {
     "Secret": "/registry/secrets/",
@@ -44,15 +43,13 @@ class Version:
 
 
 class History:
-    """From the moment it is made. Threads add to it; `complete` is asked once they have ended."""
+    """From the moment it is made. Threads add to it."""
 
-    def __init__(
-        self, cluster: Cluster, namespaces: set[str], heard: Callable[[Version], None] | None = None
-    ):
-        self._cluster, self._namespaces, self._heard = cluster, namespaces, heard
+    def __init__(self, cluster: Cluster, namespaces: set[str]):
+        self._cluster, self._namespaces = cluster, namespaces
+        self._api = Api(cluster.kubeconfig)
         self._versions: list[Version] = []
         self._etcd: dict[str, list[tuple[str, int, int]]] = {kind: [] for kind in ETCD_KEYS}
-        self._read: dict[tuple[str, str], int] = {}  # how far each stream is
         self._problems: list[str] = []
         self._stopping = threading.Event()
         # Of no interest: they are written to, so that there is something to hear of.
@@ -61,8 +58,9 @@ class History:
         for kind, body in (("Secret", {}), ("SesSmtpCredential", {"spec": spec})):
             cluster.api.create(kind, {"metadata": {"name": self._mark}} | body, "default")
         since = revision(cluster.api)
+        self._read = {(stream, kind): since for stream in ("objects", "etcd") for kind in ETCD_KEYS}
         self._threads = [
-            threading.Thread(target=self._run, args=(read, kind, since), daemon=True)
+            threading.Thread(target=self._run, args=(read, kind), daemon=True)
             for kind in ETCD_KEYS
             for read in (self._watch_objects, self._watch_etcd)
         ]
@@ -96,7 +94,7 @@ class History:
             for stream in ((read, kind) for read in ("objects", "etcd")):
                 wait_for(
                     f"the watch {stream} is at revision {there}",
-                    lambda stream=stream, there=there: self._problems or self._read.get(stream, 0) >= there,
+                    lambda stream=stream, there=there: self._problems or self._read[stream] >= there,
                     seconds,
                 )
         assert not self._problems, "\n".join(self._problems)
@@ -126,76 +124,54 @@ class History:
 
     # -- threads
 
-    def _run(self, read: Callable[[str, int], int], kind: str, since: int) -> None:
+    def _run(self, read: Callable[[str], None], kind: str) -> None:
         try:
             while not self._stopping.is_set():
                 try:
-                    since = read(kind, since)
-                except (OSError, ApiException) as error:  # the API server is away
-                    if isinstance(error, ApiException) and error.status == 410:
-                        raise
-                    self._stopping.wait(0.2)
+                    read(kind)
+                except TimeoutError:
+                    pass  # nothing happened for so long
+                except OSError:
+                    self._stopping.wait(0.2)  # the API server is away
         except Exception as error:  # in a thread nobody else would hear of it
             self._problems.append(f"{read.__name__} of {kind}: {error!r}")
 
-    def _watch_objects(self, kind: str, since: int) -> int:
-        with contextlib.suppress(StopIteration):
-            for event in watch(self._cluster, kind, since):
-                metadata = event["object"]["metadata"]
-                since = int(metadata["resourceVersion"])
-                if event["type"] != "BOOKMARK" and metadata["namespace"] in self._namespaces:
-                    version = Version(
-                        since,
-                        kind,
-                        metadata["namespace"],
-                        metadata["name"],
-                        event["object"],
-                        event["type"] == "DELETED",
-                        time.monotonic(),
-                    )
-                    self._versions.append(version)
-                    if self._heard:
-                        self._heard(version)
-                self._read["objects", kind] = since
-        return since
+    def _watch_objects(self, kind: str) -> None:
+        for event in self._api.watch(kind, self._read["objects", kind], WATCH_SECONDS):
+            assert event["type"] != "ERROR", event["object"]
+            metadata = event["object"]["metadata"]
+            at = int(metadata["resourceVersion"])
+            if event["type"] != "BOOKMARK" and metadata["namespace"] in self._namespaces:
+                place, deleted = (metadata["namespace"], metadata["name"]), event["type"] == "DELETED"
+                self._versions.append(Version(at, kind, *place, event["object"], deleted, time.monotonic()))
+            self._read["objects", kind] = at
 
-    def _watch_etcd(self, kind: str, since: int) -> int:
+    def _watch_etcd(self, kind: str) -> None:
         prefix = ETCD_KEYS[kind].encode()
         end = prefix[:-1] + bytes([prefix[-1] + 1])
         create = {
             "key": base64.b64encode(prefix).decode(),
             "range_end": base64.b64encode(end).decode(),
-            "start_revision": since + 1,
+            "start_revision": self._read["etcd", kind] + 1,
         }
         request = urllib.request.Request(
             f"{self._cluster.info['etcd']}/v3/watch", json.dumps({"create_request": create}).encode()
         )
-        try:
-            with urllib.request.urlopen(request, timeout=WATCH_SECONDS) as answer:
-                for line in answer:
-                    result = json.loads(line)["result"]
-                    assert not result.get("canceled"), result
-                    for event in result.get("events", []):
-                        key = event["kv"]
-                        since = int(key["mod_revision"])
-                        path = base64.b64decode(key["key"]).decode().removeprefix(ETCD_KEYS[kind])
-                        if path.partition("/")[0] in self._namespaces:
-                            # protobuf's JSON leaves zeros out
-                            self._etcd[kind].append((path, since, int(key.get("version", 0))))
-                        self._read["etcd", kind] = since
-        except TimeoutError:
-            pass  # nothing happened for so long
-        return since
+        with urllib.request.urlopen(request, timeout=WATCH_SECONDS) as answer:
+            for line in answer:
+                result = json.loads(line)["result"]
+                assert not result.get("canceled"), result
+                events = []
+                for event in result.get("events", []):
+                    key = event["kv"]
+                    path = base64.b64decode(key["key"]).decode().removeprefix(ETCD_KEYS[kind])
+                    # protobuf's JSON leaves zeros out
+                    events.append((path, int(key["mod_revision"]), int(key.get("version", 0))))
+                self._etcd[kind] += [one for one in events if one[0].partition("/")[0] in self._namespaces]
+                if events:
+                    self._read["etcd", kind] = events[-1][1]
 
 
 def revision(api: Api) -> int:
     """etcd's, now."""
     return int(api.request("GET", "/api/v1/namespaces", limit=1)[0]["metadata"]["resourceVersion"])
-
-
-def watch(cluster: Cluster, kind: str, since: int) -> Iterator[Object]:
-    """The events in all namespaces since that revision, as they come, for some seconds."""
-    for event in Api(cluster.kubeconfig).watch(kind, since, WATCH_SECONDS):
-        if event["type"] == "ERROR":
-            raise ApiException(status=event["object"]["code"], reason=event["object"]["message"])
-        yield event

@@ -68,10 +68,12 @@ class Replica:
     def start(self) -> None:
         if not self.controller.running:
             self.controller.ensure_running()
+            self.controller.wait_logged("starting")  # from then on it takes signals
 
     def stop(self) -> None:
         self.go_on()
-        assert self.controller.stop(seconds=20) == 0
+        code = self.controller.stop(seconds=20)
+        assert code == 0, f"{self.name} ended with {code} on SIGTERM"
 
     def kill(self) -> None:
         self._late()
