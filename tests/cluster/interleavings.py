@@ -5,6 +5,7 @@ controllers are about just then, does not; nor do the values of keys.
 """
 
 import contextlib
+import re
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -107,6 +108,14 @@ class Replica:
         self.proxy.thaw()
         self.proxy.pass_all()
 
+    def describe(self) -> str:
+        """What it is about."""
+        text = self.controller.metrics().text
+        wanted = re.compile(
+            "workqueue_(depth|unfinished|longest)|.*active_workers|leader_election_master_status"
+        )
+        return "\n".join([self.name, *filter(wanted.match, text.splitlines())])
+
     def _late(self) -> None:
         now = time.monotonic()
         self._deeds.late.append((now, now + LATE_SECONDS))
@@ -118,7 +127,7 @@ class Chaos:
     def __init__(self, seed: int, cluster: Cluster, namespaces: Sequence[str], replicas: Sequence[Replica]):
         self.worlds = [World(cluster, name) for name in namespaces]
         self.deeds, self.operations = Deeds(), []
-        self._random, self._replicas, self._api = Random(seed), replicas, cluster.api
+        self._random, self.replicas, self._api = Random(seed), replicas, cluster.api
         self._edits, self._began = 0, time.monotonic()
         self._last: dict[tuple[str, str], list[tuple[SourceData, Content]]] = {}
 
@@ -164,7 +173,7 @@ class Chaos:
 
     def calm(self) -> None:
         """Nobody hinders the controllers any more."""
-        for replica in self._replicas:
+        for replica in self.replicas:
             replica.recover()
             replica.go_on()
             replica.start()
@@ -377,7 +386,7 @@ class Chaos:
         return self._to_replica("recover")
 
     def _to_replica(self, what: str) -> str:
-        replica = self._random.choice(self._replicas)
+        replica = self._random.choice(self.replicas)
         getattr(replica, what)()
         return f"{replica.name}: {what}"
 

@@ -56,7 +56,8 @@ from kube import Api, ApiException, Object
 
 MEMORY_KIB = 2048  # a MiB for each process
 LEAK_BYTES = 100
-SPARE_DESCRIPTORS, SPARE_THREADS = 24, 4  # for connections that are made anew while the old ones end
+SPARE_DESCRIPTORS = 24  # connections that are made anew while the old ones end
+SPARE_THREADS = 12  # the workers, while leadership changes hands
 WIDTHS = {"rss": 9, "anonymous": 6, "descriptors": 3, "threads": 3}
 LOST_SECONDS = 120  # without a right target for so long, with nothing in the way
 

@@ -9,6 +9,8 @@ it. All that happened is judged from the recorded versions, so the message has w
 
 import os
 import secrets
+import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -83,6 +85,7 @@ def settle(cluster: Cluster, history: History, chaos: Chaos, when: str) -> None:
     """Waits until all is as it has to be."""
 
     def wrong() -> list[str]:
+        time.sleep(0.5)  # the proxies share a processor and an interpreter with the judge
         history.catch_up()
         rules = judge(history, chaos)
         secrets, credentials = (
@@ -91,9 +94,13 @@ def settle(cluster: Cluster, history: History, chaos: Chaos, when: str) -> None:
         )
         return list(rules.shortcomings(secrets, credentials))
 
-    wait_for(
-        f"all is as it has to be, {when}", lambda: not wrong(), SETTLE_SECONDS, lambda: "\n".join(wrong())
-    )
+    mark = cluster.now()
+
+    def detail() -> str:
+        calls = Counter((*call.what, call.code) for call in cluster.calls(mark))
+        return "\n".join([*wrong(), *map(Replica.describe, chaos.replicas), f"calls: {calls}"])
+
+    wait_for(f"all is as it has to be, {when}", lambda: not wrong(), SETTLE_SECONDS, detail)
 
 
 def finale(cluster: Cluster, history: History, chaos: Chaos) -> None:
