@@ -100,8 +100,8 @@ class History:
         assert not self._problems, "\n".join(self._problems)
         self._complete = min(marks)
 
-    def assert_complete(self) -> int:
-        """After `catch_up`. How many versions that is."""
+    def assert_complete(self) -> None:
+        """As far as `catch_up` has come."""
         for kind, events in self._etcd.items():
             told = {
                 (f"{one.namespace}/{one.name}", one.revision, one.deleted)
@@ -120,7 +120,6 @@ class History:
                 last[path] = count
                 happened.add((path, at, count == 0))
             assert told == happened, f"{kind}: the watch missed {happened - told}, made up {told - happened}"
-        return len(self.versions)
 
     # -- threads
 

@@ -10,8 +10,8 @@ is a line of JSON in build/soak; the last line is the result. It fails when
 - the anonymous memory of both processes together grows: by its slope after a warm-up, over all of the time
   measured, by more than MEMORY_KIB and LEAK_BYTES for each rotation. The first is what an allocator's arenas
   differ by from one moment to the next: a short run finds only larger leaks, and says how large;
-- descriptors or threads of the leader, or of the standby, grow: more of them in the last third than in the
-  first (medians), or ever many more than usual.
+- descriptors or threads of the leader, or of the standby, grow: always more of them in the last third than ever
+  in the first, or at any time many more than usual.
 The warm-up is half of the time, five minutes at most; each has led by then.
 """
 
@@ -417,8 +417,13 @@ class Soak:
                 about = f"{role}: {what}"
                 own = [(one["at"], one[what]) for one in samples if one["leads"] == leads]
                 trend = self._trend(about, own)
-                if trend.last - trend.first > 2:
-                    self.problems.append(f"{about} grow from {trend.first:.0f} to {trend.last:.0f}")
+                third = len(own) // 3
+                before, after = (
+                    max(value for _, value in own[:third]),
+                    min(value for _, value in own[-third:]),
+                )
+                if after > before:
+                    self.problems.append(f"{about} grow: {before:.0f} at most, then {after:.0f} at least")
                 if trend.most > trend.first + spare:
                     self.problems.append(f"{about}: {trend.most:.0f} at a time, usually {trend.first:.0f}")
 
