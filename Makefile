@@ -44,7 +44,7 @@ shipped: build-packages shipped-packages test-packages ## Build it as it is ship
 ##@ Develop
 
 # What is shipped is what is tested.
-test test-cluster test-docs test-faults test-memory test-observability bench: export SESSMTP_BIN := build/shipped/bin/ses-smtp
+test test-cluster test-docs test-faults test-memory test-observability bench interleavings soak: export SESSMTP_BIN := build/shipped/bin/ses-smtp
 
 .PHONY: test
 test: build-packages shipped-packages test-packages parser-packages observability-packages cluster-tools packaging-tools shipped $(PYTHON) ## Run all suites that need no root
@@ -98,11 +98,18 @@ bench: cluster-tools shipped $(PYTHON) ## Measure it beside two reference contro
 	  $(if $(IDLE),--idle-minutes $(IDLE)) $(if $(FOREIGN),--foreign $(FOREIGN)) $(if $(LARGE),--large $(LARGE)) \
 	  $(if $(CONTROLLERS),--controllers "$(CONTROLLERS)") $(if $(ONLY),--only "$(ONLY)") $(if $(RESUME),--resume) $(if $(OUTPUT),--output $(OUTPUT))
 
-SECONDS ?= 60
 .PHONY: fuzz
 fuzz: build-packages fuzz-packages ## Feed all that comes from outside with what a fuzzer thinks of, SECONDS=60 for each target
 	@tools/build fuzz
-	@tools/fuzz --seconds $(SECONDS) --jobs $(JOBS)
+	@tools/fuzz --seconds $(or $(SECONDS),60) --jobs $(JOBS)
+
+.PHONY: interleavings
+interleavings: cluster-tools shipped $(PYTHON) ## Let people and faults act at random for SECONDS=300 (SEED=N: in the order of that seed)
+	@SECONDS=$(or $(SECONDS),300) $(PYTHON)/bin/python -m pytest -q --no-header -s -p no:cacheprovider tests/cluster/test_interleavings.py
+
+.PHONY: soak
+soak: cluster-tools shipped $(PYTHON) ## Rotate with faults mixed in for MINUTES=30, look for what is lost or leaks: build/soak
+	@PYTHONPATH=tests/fake_ses $(PYTHON)/bin/python tests/cluster/soak.py --minutes $(or $(MINUTES),30)
 
 ##@ Ship
 

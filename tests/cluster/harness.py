@@ -182,9 +182,8 @@ class Cluster:
         crd = yaml.safe_load(path.read_text())
         edit(crd)
         self.api.apply("CustomResourceDefinition", crd)
-        self.kubectl("wait", "--for=condition=Established", f"crd/{CRD}", "--timeout=30s")
-        # "Established" comes a moment before the first request is served.
-        wait_for("the CRD is served", lambda: self.kubectl("get", "sesc", check=False).returncode == 0)
+        # Its condition "Established" comes a moment before the first request is served.
+        wait_for("the CRD is served", lambda: self.kubectl("get", "sesc", check=False).returncode == 0, 30)
 
     def remove_crd(self) -> None:
         self.kubectl("delete", "crd", CRD, "--ignore-not-found", "--timeout=30s")

@@ -7,6 +7,7 @@ from typing import Any
 
 from kubernetes import config
 from kubernetes.client.exceptions import ApiException
+from urllib3.exceptions import HTTPError
 
 __all__ = ["Api", "ApiException", "Object"]
 
@@ -109,6 +110,29 @@ class Api:
         events = [json.loads(line) for line in answer.data.splitlines()]
         assert all(event["type"] in ("ADDED", "MODIFIED", "DELETED") for event in events), events
         return (event["object"] for event in events)
+
+    def watch(self, kind: str, since: int, seconds: int) -> Iterator[Object]:
+        """The events in all namespaces since that revision, as they come, and bookmarks. Ends by itself.
+        An API server that goes away meanwhile is an OSError; the object of an event ERROR is a Status."""
+        query = {"watch": "true", "resourceVersion": str(since), "allowWatchBookmarks": "true"}
+        try:
+            answer, _, _ = self._client.call_api(
+                path(kind),
+                "GET",
+                query_params=[*query.items(), ("timeoutSeconds", str(seconds))],
+                auth_settings=["BearerToken"],
+                _preload_content=False,
+                _request_timeout=2 * seconds,
+            )
+            try:
+                rest = b""
+                for part in answer.stream(None):
+                    *lines, rest = (rest + part).split(b"\n")
+                    yield from map(json.loads, lines)
+            finally:
+                answer.release_conn()
+        except HTTPError as error:
+            raise OSError(str(error)) from error
 
     def everything(self, *but: str) -> Iterator[Object]:
         """All objects of all resources of the cluster, but those of some kinds."""
