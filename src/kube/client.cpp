@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "kube/json_splitter.h"
 #include "kube/line_splitter.h"
+#include "kube/object.h"
 
 namespace sessmtp::kube {
 namespace {
@@ -109,7 +110,7 @@ ApiResult<json> Client::call(Request request, std::stop_token stop) {
   if (response->status < 200 || response->status > 299) {
     return std::unexpected(to_api_error(*response));
   }
-  auto parsed = parse_json(response->body);
+  auto parsed = parse_object(response->body);
   if (!parsed || !parsed->is_object()) {
     return bad_answer(response->status,
                       "the answer is " + (parsed ? "not a JSON object" : parsed.error().message));
@@ -218,17 +219,19 @@ ApiResult<void> Client::watch(std::string_view path, const WatchOptions& options
 }
 
 ApiResult<json> Client::write(std::string_view method, const std::string& target,
-                              std::string_view content_type, const json& body, std::stop_token stop) {
+                              std::string_view content_type, const json& body, std::stop_token stop,
+                              Representation answer) {
   return call({.method = std::string(method),
                .target = target,
-               .headers = {{"Accept", "application/json"}, {"Content-Type", std::string(content_type)}},
+               .headers = {{"Accept", accept(answer, kMetadata)}, {"Content-Type", std::string(content_type)}},
                .body = to_json_text(body)},
               stop);
 }
 
-ApiResult<json> Client::apply(std::string_view path, const json& intent, std::stop_token stop) {
+ApiResult<json> Client::apply(std::string_view path, const json& intent, std::stop_token stop,
+                              Representation answer) {
   const Query query = Query(path).add("fieldManager", kFieldManager).add("force", "true");
-  return write("PATCH", query.str(), "application/apply-patch+yaml", intent, stop);
+  return write("PATCH", query.str(), "application/apply-patch+yaml", intent, stop, answer);
 }
 
 ApiResult<json> Client::merge_patch(std::string_view path, const json& patch, std::stop_token stop) {

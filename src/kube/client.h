@@ -70,8 +70,10 @@ class Client {
                                       const std::function<void(std::string_view line)>& on_line);
   // Server-side apply of the full intent as kFieldManager, by force: a field left out is removed if it was
   // ours. What must not be taken over is guarded by a uid or resourceVersion in the intent.
+  // `answer` says what of the object comes back.
   [[nodiscard]] ApiResult<nlohmann::json> apply(std::string_view path, const nlohmann::json& intent,
-                                                std::stop_token stop);
+                                                std::stop_token stop,
+                                                Representation answer = Representation::kFull);
   // Merge patch (RFC 7386) of an object that exists; kNotFound otherwise.
   [[nodiscard]] ApiResult<nlohmann::json> merge_patch(std::string_view path, const nlohmann::json& patch,
                                                       std::stop_token stop);
@@ -86,7 +88,8 @@ class Client {
   [[nodiscard]] ApiResult<nlohmann::json> call(Request request, std::stop_token stop);
   [[nodiscard]] ApiResult<nlohmann::json> write(std::string_view method, const std::string& target,
                                                 std::string_view content_type, const nlohmann::json& body,
-                                                std::stop_token stop);
+                                                std::stop_token stop,
+                                                Representation answer = Representation::kFull);
   template <class Send>
   [[nodiscard]] Result<Response, TransportError> authorized(Request request, const std::stop_token& stop,
                                                             const Send& send);

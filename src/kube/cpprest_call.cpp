@@ -129,7 +129,8 @@ void Pending::wait_for_none(std::chrono::milliseconds at_most) {
   none_.wait_for(lock, at_most, [this] { return count_ == 0; });
 }
 
-Call::Call(std::shared_ptr<Pending> pending) : pending_(std::move(pending)) {
+Call::Call(std::shared_ptr<Pending> pending, std::optional<std::size_t> room)
+    : pending_(std::move(pending)), room_(room) {
   pending_->add();
 }
 
@@ -178,12 +179,22 @@ void Call::note_new_connection() {
 }
 
 bool Call::has_news() const {
+  if (gathers()) {
+    return ended_ || too_large_;
+  }
   return (head_ && !head_given_) || (head_given_ && piece_) || ended_;
 }
 
 Call::Event Call::wait(Instant deadline, const std::stop_token& stop) {
   std::unique_lock lock(mutex_);
   const bool news = changed_.wait_until(lock, stop, deadline, [this] { return has_news(); });
+  if (gathers()) {
+    head_given_ = head_.has_value();
+    if (news) {
+      return ended_ && !too_large_ ? Event::kEnd : Event::kTooLarge;
+    }
+    return stop.stop_requested() ? Event::kStopped : Event::kTimeout;
+  }
   if (head_ && !head_given_ && ended_) {  // complete: time and stop no longer matter
     head_given_ = true;
     return Event::kHead;
@@ -232,7 +243,10 @@ void Call::give_up() {
 void Call::begin(const Head& head) {
   const std::lock_guard lock(mutex_);
   head_ = head;
-  changed_.notify_all();
+  too_large_ = gathers() && head.content_length > *room_;
+  if (!gathers() || too_large_) {
+    changed_.notify_all();
+  }
 }
 
 pplx::task<std::size_t> Call::deliver(const char* data, std::size_t size) {
@@ -240,6 +254,15 @@ pplx::task<std::size_t> Call::deliver(const char* data, std::size_t size) {
   // The library reads chunk sizes into an int: negative ones arrive here as huge.
   if (given_up_ || size > INT_MAX) {
     return pplx::task_from_exception<std::size_t>(http::http_exception("Invalid chunk"));
+  }
+  if (gathers()) {
+    too_large_ = too_large_ || size > *room_ - body_.size();
+    if (too_large_) {
+      changed_.notify_all();
+      return pplx::task_from_exception<std::size_t>(http::http_exception("Too large"));
+    }
+    body_.append(data, size);
+    return pplx::task_from_result(size);
   }
   piece_ = std::string_view(data, size);
   taken_ = pplx::task_completion_event<std::size_t>();

@@ -37,12 +37,13 @@ class Pending {
   int count_ = 0;
 };
 
-// Shared by the caller's thread and the library's. The library reports head, pieces and end; the caller
-// waits for them and answers each piece, or gives up.
+// Shared by the caller's thread and the library's. Of a stream the library reports head, pieces and end; the
+// caller waits for them and answers each piece, or gives up. Of a short call it gathers the whole answer, and
+// the caller is woken once.
 class Call {
  public:
   using Instant = std::chrono::steady_clock::time_point;
-  enum class Event : std::uint8_t { kStopped, kTimeout, kHead, kPiece, kEnd };
+  enum class Event : std::uint8_t { kStopped, kTimeout, kHead, kPiece, kTooLarge, kEnd };
 
   struct Head {
     int status = 0;
@@ -56,7 +57,9 @@ class Call {
     bool ours = false;  // from SetupFailed
   };
 
-  explicit Call(std::shared_ptr<Pending> pending);
+  // With `room` the body is gathered, up to so many bytes, and there is no kHead and no kPiece; without it
+  // there is no kTooLarge.
+  Call(std::shared_ptr<Pending> pending, std::optional<std::size_t> room);
 
   // Sends. Whatever happens is reported by wait().
   static void start(const std::shared_ptr<Call>& call, web::http::client::http_client& client,
@@ -68,7 +71,8 @@ class Call {
 
   [[nodiscard]] Event wait(Instant deadline, const std::stop_token& stop);
   [[nodiscard]] bool head_seen() const { return head_given_; }
-  [[nodiscard]] const Head& head() const { return *head_; }                         // after kHead
+  [[nodiscard]] const Head& head() const { return *head_; }  // after kHead, or kEnd without failure
+  [[nodiscard]] std::string&& body() { return std::move(body_); }                   // after kEnd, with room
   [[nodiscard]] std::string_view piece() const { return *piece_; }                  // after kPiece
   [[nodiscard]] const std::optional<Failure>& failure() const { return failure_; }  // after kEnd
   // False: the connection came from the pool, or nobody knows.
@@ -87,8 +91,10 @@ class Call {
 
  private:
   [[nodiscard]] bool has_news() const;
+  [[nodiscard]] bool gathers() const { return room_.has_value(); }
 
   const std::shared_ptr<Pending> pending_;
+  const std::optional<std::size_t> room_;
   bool new_connection_ = false;  // of the caller's thread alone
   pplx::cancellation_token_source cancellation_;
   std::mutex mutex_;
@@ -97,6 +103,8 @@ class Call {
   bool head_given_ = false;
   std::optional<std::string_view> piece_;
   pplx::task_completion_event<std::size_t> taken_;
+  std::string body_;
+  bool too_large_ = false;
   bool ended_ = false;
   bool given_up_ = false;
   std::optional<Failure> failure_;

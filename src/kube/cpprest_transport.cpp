@@ -152,7 +152,8 @@ class CpprestTransport final : public Transport {
     }
     auto client = pool.client();
     for (bool again = false;; again = true) {
-      const auto call = std::make_shared<Call>(pending_);
+      const auto room = terms.on_bytes == nullptr ? std::optional(limits_.body_size) : std::nullopt;
+      const auto call = std::make_shared<Call>(pending_, room);
       const Instant begin = std::chrono::steady_clock::now();
       const struct Guard {  // whatever way this ends, the library must not be left waiting
         Call& call;
@@ -183,7 +184,7 @@ class CpprestTransport final : public Transport {
     Response response;
     Instant deadline = terms.deadline;
     bool deliver = false;
-    std::size_t room = terms.on_bytes != nullptr ? limits_.stream_error_size : limits_.body_size;
+    std::size_t room = limits_.stream_error_size;
     while (true) {
       switch (call.wait(deadline, terms.stop)) {
         case Call::Event::kStopped:
@@ -191,14 +192,10 @@ class CpprestTransport final : public Transport {
         case Call::Event::kTimeout:
           return error(TransportFailure::kDeadline, late(call, terms));
         case Call::Event::kHead:
-          response.status = call.head().status;
-          response.retry_after = call.head().retry_after;
-          response.flow_schema = call.head().flow_schema;
-          deliver = terms.on_bytes != nullptr && response.status == 200;
+          take_head(call, response);
+          deliver = response.status == 200;
           if (deliver) {
             deadline = std::chrono::steady_clock::now() + terms.patience;
-          } else if (terms.on_bytes == nullptr && call.head().content_length > room) {
-            return too_large();
           }
           break;
         case Call::Event::kPiece: {
@@ -209,22 +206,32 @@ class CpprestTransport final : public Transport {
           } else if (piece.size() <= room) {
             response.body += piece;
             room -= piece.size();
-          } else if (terms.on_bytes != nullptr) {
+          } else {
             response.body += piece.substr(0, room);
             return response;  // the start of an error is enough
-          } else {
-            return too_large();
           }
           call.take();
           break;
         }
+        case Call::Event::kTooLarge:
+          return too_large();
         case Call::Event::kEnd:
           if (call.failure()) {
             return explain(*call.failure(), begin);
           }
+          if (terms.on_bytes == nullptr) {
+            take_head(call, response);
+            response.body = call.body();
+          }
           return response;
       }
     }
+  }
+
+  static void take_head(const Call& call, Response& response) {
+    response.status = call.head().status;
+    response.retry_after = call.head().retry_after;
+    response.flow_schema = call.head().flow_schema;
   }
 
   [[nodiscard]] std::unexpected<TransportError> error(TransportFailure kind, const std::string& what) const {

@@ -53,6 +53,7 @@ bool EventSeries::add(const ObjectReference& regarding, Event event, WallTime at
                                                             .last = at,
                                                             .seen = now});
   schedule(added.first, calls_, now);
+  last_new_ = now;
   return true;
 }
 
@@ -66,7 +67,7 @@ std::optional<EventRecord> EventSeries::take(SteadyTime now) {
       series_.erase(series);
     }
   }
-  if (now < hold_ || calls_.empty() || calls_.begin()->first > now) {
+  if (calls_.empty() || std::max(calls_.begin()->first, free_at()) > now) {
     return std::nullopt;
   }
   const All::iterator due = calls_.begin()->second;
@@ -114,12 +115,19 @@ int EventSeries::forget(const EventRecord& record) {
 std::optional<SteadyTime> EventSeries::next() const {
   std::optional<SteadyTime> soonest;
   if (!calls_.empty()) {
-    soonest = std::max(calls_.begin()->first, hold_);
+    soonest = std::max(calls_.begin()->first, free_at());
   }
   if (!quiet_.empty()) {
     soonest = std::min(soonest.value_or(SteadyTime::max()), quiet_.begin()->first);
   }
   return soonest;
+}
+
+SteadyTime EventSeries::free_at() const {
+  if (calls_.size() < 2 || calls_.size() > kMaxWaiting / 2) {
+    return hold_;
+  }
+  return std::max(hold_, std::min(last_new_ + kLull, calls_.begin()->first + kLongestWait));
 }
 
 void EventSeries::schedule(All::iterator series, Agenda& agenda, SteadyTime time) {

@@ -8,6 +8,9 @@
 // is new about the second would never be seen, and each repair of ours changes the object's status, so that
 // no two events would ever be alike.
 //
+// Events that come close together wait until no more come, or until that takes long: what they tell of is in
+// status already, and the work that brings them needs the API server more.
+//
 // No I/O, no clock. Not thread-safe. Memory: at most kMaxWaiting events that wait for their first call, and
 // kMaxRemembered others.
 #pragma once
@@ -44,11 +47,13 @@ struct EventRecord {
 
 class EventSeries {
  public:
-  static constexpr std::size_t kMaxWaiting = 1000;     // maxQueuedEvents
+  static constexpr std::size_t kMaxWaiting = 4000;
   static constexpr std::size_t kMaxRemembered = 1000;
   static constexpr int kMaxTries = 12;
   static constexpr std::chrono::minutes kQuiet{6};     // then a series has ended
   static constexpr std::chrono::minutes kRefresh{30};  // a series that goes on is told this often
+  static constexpr std::chrono::milliseconds kLull{300};
+  static constexpr std::chrono::seconds kLongestWait{5};
 
   // The names of events are random; `seed` must differ between processes.
   explicit EventSeries(std::uint64_t seed) : random_(seed) {}
@@ -102,6 +107,8 @@ class EventSeries {
   void schedule(All::iterator series, Agenda& agenda, SteadyTime time);
   void unschedule(Series& series);
   void reconsider(All::iterator series, SteadyTime now);
+  // From when on a call may be made, if one is due.
+  [[nodiscard]] SteadyTime free_at() const;
   [[nodiscard]] static Key key_of(ObjectReference regarding, Event event);
   [[nodiscard]] All::iterator find(const EventRecord& record);
   [[nodiscard]] std::string unique_name(const std::string& object);
@@ -111,6 +118,7 @@ class EventSeries {
   Agenda calls_;  // to be told
   Agenda quiet_;  // nothing to tell yet; when they end or are refreshed
   SteadyTime hold_ = SteadyTime::min();
+  SteadyTime last_new_ = SteadyTime::min();  // when the last series began
 };
 
 }  // namespace sessmtp::kube

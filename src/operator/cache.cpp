@@ -199,17 +199,12 @@ void Cache::note_written_credential(const SesSmtpCredential& credential) {
       return;
     }
     // Not one that was deleted meanwhile: only the watch may bring it back.
-    const kube::ObjectMeta known = found->second.credential.unpack().meta;
-    if (known.uid != credential.meta.uid) {
+    if (found->second.credential.unpack().meta.uid != credential.meta.uid) {
       return;
     }
     store_credential(credential, Origin::kWrite, concerned);
-    // A spec newer than the one that was reconciled still has to be looked at; its event will not come
-    // as news any more.
-    if (credential.meta.generation == known.generation) {
-      concerned.erase(key);
-    }
   }
+  concerned.erase(key);  // who wrote it knows: its spec is the one that was looked at
   wake(concerned);
 }
 

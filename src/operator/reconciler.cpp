@@ -136,8 +136,8 @@ Reconciler::Outcome Reconciler::reconcile(const kube::NamespacedName& key, std::
       outcome.retry = Retry::kSlowly;
       outcome.terminal = true;
       return outcome;
-    case StatusWrite::kObjectGone:
-      return {};
+    case StatusWrite::kChangedMeanwhile:
+      return {};  // the watch will tell, and then all is looked at again
     case StatusWrite::kDone:
       break;
   }
@@ -177,7 +177,8 @@ LiveRead Reconciler::read_secret(const kube::NamespacedName& name, const kube::N
 WriteAnswer Reconciler::write_secret(const kube::Secret& intent, const kube::NamespacedName& writer,
                                      std::stop_token stop) {
   const auto answer =
-      client_.apply(api::secret_path(intent.meta.namespace_, intent.meta.name), encode_secret(intent), stop);
+      client_.apply(api::secret_path(intent.meta.namespace_, intent.meta.name), encode_secret(intent), stop,
+                    kube::Representation::kMetadataOnly);  // its values need not travel back
   if (!answer) {
     return answer.error();
   }
@@ -193,19 +194,22 @@ WriteAnswer Reconciler::write_secret(const kube::Secret& intent, const kube::Nam
 
 Reconciler::StatusWrite Reconciler::write_status(const SesSmtpCredential& credential, const Status& status,
                                                  std::stop_token stop, bool say_so) {
+  // At this very version: of a status alone the API server does not compare the uid, and a credential that was
+  // deleted and made anew meanwhile would inherit what was found out about the dead one.
   const nlohmann::json intent = {{"apiVersion", api::kGroupVersion},
                                  {"kind", api::kKind},
                                  {"metadata",
                                   {{"namespace", credential.meta.namespace_},
                                    {"name", credential.meta.name},
-                                   {"uid", credential.meta.uid}}},
+                                   {"uid", credential.meta.uid},
+                                   {"resourceVersion", credential.meta.resource_version}}},
                                  {"status", encode_status(status)}};
   const auto answer = client_.apply(
       api::credential_path(credential.meta.namespace_, credential.meta.name) + "/status", intent, stop);
   if (!answer) {
     const kube::ApiError& error = answer.error();
     if (error.kind == kube::ApiErrorKind::kNotFound || error.kind == kube::ApiErrorKind::kConflict) {
-      return StatusWrite::kObjectGone;  // or another one has its name: its own event will come
+      return StatusWrite::kChangedMeanwhile;
     }
     const bool refused = error.kind == kube::ApiErrorKind::kInvalid;
     if (say_so && error.http_status != 0) {

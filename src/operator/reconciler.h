@@ -51,7 +51,7 @@ class Reconciler {
                                      std::stop_token stop);
   [[nodiscard]] WriteAnswer write_secret(const kube::Secret& intent, const kube::NamespacedName& writer,
                                          std::stop_token stop);
-  enum class StatusWrite : std::uint8_t { kDone, kObjectGone, kFailed, kRefused };
+  enum class StatusWrite : std::uint8_t { kDone, kChangedMeanwhile, kFailed, kRefused };
   [[nodiscard]] StatusWrite write_status(const api::SesSmtpCredential& credential, const api::Status& status,
                                          std::stop_token stop, bool say_so);
   void announce(const api::SesSmtpCredential& credential, const Plan& plan);

@@ -186,6 +186,7 @@ TEST_F(EventSeriesTest, AFailedCallIsMadeAgainAndOthersGoOnMeanwhile) {
   series_.retry(*failed, clock_.steady() + 10s);
   happens("second");
   happens("first");
+  clock_.advance(EventSeries::kLull);
   EXPECT_EQ(call(), "POST 1");
   EXPECT_EQ(call(), "");
   clock_.advance(10s);
@@ -194,6 +195,34 @@ TEST_F(EventSeriesTest, AFailedCallIsMadeAgainAndOthersGoOnMeanwhile) {
   EXPECT_EQ(again->tries, 2);
   EXPECT_EQ(again->count, 2) << "it tells of what happened since";
   EXPECT_EQ(again->name, failed->name);
+}
+
+TEST_F(EventSeriesTest, OneAloneIsToldAtOnceManyWhenNoMoreCome) {
+  happens("alone");
+  EXPECT_EQ(call(), "POST 1");
+  for (int i = 0; i < 50; ++i) {
+    happens(std::to_string(2 * i));
+    happens(std::to_string(2 * i + 1));
+    EXPECT_EQ(call(), "") << i;
+    clock_.advance(10ms);
+  }
+  EXPECT_EQ(series_.next(), clock_.steady() - 10ms + EventSeries::kLull);
+  clock_.advance(EventSeries::kLull);
+  for (int i = 0; i < 100; ++i) {
+    EXPECT_EQ(call(), "POST 1");
+  }
+  EXPECT_EQ(call(), "");
+}
+
+TEST_F(EventSeriesTest, ABurstThatDoesNotEndIsToldAllTheSame) {
+  int told = 0;
+  for (int i = 0; i < 1000; ++i) {
+    happens(std::to_string(i));
+    clock_.advance(10ms);
+    told += call().empty() ? 0 : 1;
+    told += call().empty() ? 0 : 1;
+  }
+  EXPECT_GT(told, 400) << "10 s long, of which the first 5 are waited for";
 }
 
 TEST_F(EventSeriesTest, NoCallIsMadeWhileTheServerIsAway) {
@@ -221,9 +250,11 @@ TEST_F(EventSeriesTest, AtTheEndAllThatIsUntoldIsDue) {
   happens("retried later");
   series_.retry(series_.take(clock_.steady()).value(), clock_.steady() + 10s);
   happens("told");
+  clock_.advance(EventSeries::kLull);
   EXPECT_EQ(call(), "POST 1");
   for (const char* made : {"POST 1", "PATCH 2", ""}) {
     happens("counted");
+    clock_.advance(EventSeries::kLull);
     EXPECT_EQ(call(), made);
   }
   series_.hold(clock_.steady() + 1min);
@@ -253,7 +284,7 @@ TEST_F(EventSeriesTest, MemoryIsBounded) {
   EXPECT_EQ(series_.size(), EventSeries::kMaxRemembered);
   happens("0");
   EXPECT_EQ(call(), "POST 1") << "the oldest went first";
-  happens("4195");
+  happens(std::to_string(EventSeries::kMaxRemembered + 95));
   EXPECT_EQ(call(), "PATCH 2");
 }
 

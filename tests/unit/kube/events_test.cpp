@@ -175,6 +175,7 @@ TEST_F(EventsTest, AFailureOfOneIsTriedAgainAfterTenSecondsAndHoldsUpNoOther) {
   publish("fails");
   server_.answer(500);
   publish("goes on");
+  clock_.advance(EventSeries::kLull);
   EXPECT_EQ(server_.next().value().body()["note"], "fails");
   EXPECT_EQ(server_.next().value().body()["note"], "goes on");
   server_.answer(201, 1000);
@@ -191,6 +192,7 @@ TEST_F(EventsTest, NothingIsSentWhileTheServerCannotBeReached) {
   publish("fails");
   server_.answer(0);
   publish("waits");
+  clock_.advance(EventSeries::kLull);
   EXPECT_EQ(server_.next().value().body()["note"], "fails");
   server_.answer(201, 1000);
   const Server::Seen next = wait();
@@ -215,6 +217,7 @@ TEST_F(EventsTest, WhatTheServerRefusesIsNotTriedAgain) {
   publish("refused");
   server_.answer(403);
   publish("fine");
+  clock_.advance(EventSeries::kLull);
   server_.answer(201);
   EXPECT_EQ(server_.next().value().body()["note"], "refused");
   EXPECT_EQ(server_.next().value().body()["note"], "fine");
@@ -238,6 +241,7 @@ TEST_F(EventsTest, WhatIsTooMuchIsDroppedAndPublishNeverBlocks) {
   for (std::size_t i = 0; i < EventSeries::kMaxWaiting + 10; ++i) {
     publish(std::to_string(i));
   }
+  clock_.advance(EventSeries::kLull);
   server_.answer(201, EventSeries::kMaxWaiting + 2);
   std::string last;
   for (std::size_t i = 0; i < EventSeries::kMaxWaiting; ++i) {

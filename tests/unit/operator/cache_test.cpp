@@ -430,17 +430,6 @@ TEST_F(CacheTest, OurOwnStatusIsKnownAtOnceAndItsEchoIsNoNews) {
   EXPECT_THAT(woken(), IsEmpty());
 }
 
-TEST_F(CacheTest, ASpecThatComesWithTheAnswerToOurStatusIsLookedAt) {
-  fill({{.name = "mail"}}, {secret("iam"), secret("other")});
-  cache_.note_written_credential(
-      credential({.name = "mail", .source = "other", .version = 11, .generation = 2}));
-  EXPECT_THAT(woken(), ElementsAre("mail"));
-  cache_.put_secret(secret("other", 12));
-  EXPECT_THAT(woken(), ElementsAre("mail")) << "the new source counts from now on";
-  cache_.put_secret(secret("iam", 12));
-  EXPECT_THAT(woken(), IsEmpty());
-}
-
 TEST_F(CacheTest, OurOwnWritesBringNoDeletedCredentialBack) {
   fill({{.name = "mail", .uid = "second"}}, {});
   cache_.note_written_credential(credential({.name = "gone", .version = 11}));

@@ -234,8 +234,10 @@ Answer FakeApi::apply_status(const std::string& path, const json& intent) {
     return refusal(404, "NotFound", path + " not found");
   }
   json& live = found->second.object;
-  if (text(intent, "/metadata/uid") != text(live, "/metadata/uid")) {
-    return refusal(409, "Conflict", "uid mismatch");
+  // Of a custom resource's status the real one does not compare the uid.
+  if (const std::string version = text(intent, "/metadata/resourceVersion");
+      !version.empty() && version != text(live, "/metadata/resourceVersion")) {
+    return refusal(409, "Conflict", "the object has been modified");
   }
   if (live.value("status", json()) != intent.at("status")) {
     live["status"] = intent.at("status");

@@ -164,7 +164,7 @@ TEST_F(ReconcilerTest, ACredentialThatIsGoneCostsNothing) {
 }
 
 TEST_F(ReconcilerTest, ACredentialDeletedMeanwhileIsNoError) {
-  for (const Answer& answer : {refusal(404, "NotFound", "gone"), refusal(409, "Conflict", "uid mismatch")}) {
+  for (const Answer& answer : {refusal(404, "NotFound", "gone"), refusal(409, "Conflict", "modified")}) {
     world.source(kKey).credential();
     watch();
     connection.refuse(kStatus, answer);
@@ -239,11 +239,22 @@ TEST_F(ReconcilerTest, ASpecChangedWhileWeWroteIsLookedAtOnceMore) {
   world.source(kKey).credential();
   watch();
   connection.before(kStatus, [this](std::stop_token) { world.change_spec({{"endpoint", {{"port", 465}}}}); });
+  EXPECT_EQ(reconcile().retry, Retry::kNo) << "the watch will wake it";
+  EXPECT_THAT(events.said, IsEmpty()) << "for nobody can read of it in status";
+  world.show(cache);
+  EXPECT_THAT(queue, testing::Contains(kube::NamespacedName{"shop", "mail"}));
   reconcile();
-  EXPECT_THAT(queue, ElementsAre(kube::NamespacedName{"shop", "mail"}));
-  reconcile();
+  EXPECT_THAT(events.said, ElementsAre("mail: Synced"));
   EXPECT_THAT(world.data(), testing::Optional(target_data(kKey, "us-east-1", "", 465, "smtps")));
   EXPECT_EQ(world.status()["observedGeneration"], 2);
+}
+
+TEST_F(ReconcilerTest, ACredentialMadeAnewDoesNotInheritTheStatusOfTheDeadOne) {
+  world.source(kKey).credential();
+  watch();
+  connection.before(kStatus, [this](std::stop_token) { world.remove_credential().credential(); });
+  reconcile();
+  EXPECT_EQ(world.status(), json({{"observedGeneration", -1}})) << "as the CRD begins it";
 }
 
 }  // namespace

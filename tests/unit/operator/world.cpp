@@ -248,9 +248,7 @@ Turn World::reconcile(const std::string& name) {
   turn.retry = decided.wants_more() ? Retry::kBackoff : decided.retry;
   if (decided.status && *decided.status != observation->credential.status) {
     turn.status_changed = true;
-    const api::SesSmtpCredential& credential = observation->credential;
-    (void)api.apply_status(credential_at(name), {{"metadata", {{"uid", credential.meta.uid}}},
-                                                 {"status", encode_status(*decided.status)}});
+    (void)api.apply_status(credential_at(name), {{"status", encode_status(*decided.status)}});
     for (const kube::Event& event : decided.events) {
       turn.events.push_back((event.type == kube::EventType::kWarning ? "Warning " : "") + event.reason);
       turn.notes.push_back(event.note);
