@@ -221,11 +221,12 @@ ApiResult<void> Client::watch(std::string_view path, const WatchOptions& options
 ApiResult<json> Client::write(std::string_view method, const std::string& target,
                               std::string_view content_type, const json& body, std::stop_token stop,
                               Representation answer) {
-  return call({.method = std::string(method),
-               .target = target,
-               .headers = {{"Accept", accept(answer, kMetadata)}, {"Content-Type", std::string(content_type)}},
-               .body = to_json_text(body)},
-              stop);
+  return call(
+      {.method = std::string(method),
+       .target = target,
+       .headers = {{"Accept", accept(answer, kMetadata)}, {"Content-Type", std::string(content_type)}},
+       .body = to_json_text(body)},
+      stop);
 }
 
 ApiResult<json> Client::apply(std::string_view path, const json& intent, std::stop_token stop,

@@ -71,9 +71,9 @@ class Call {
 
   [[nodiscard]] Event wait(Instant deadline, const std::stop_token& stop);
   [[nodiscard]] bool head_seen() const { return head_given_; }
-  [[nodiscard]] const Head& head() const { return *head_; }  // after kHead, or kEnd without failure
-  [[nodiscard]] std::string&& body() { return std::move(body_); }                   // after kEnd, with room
-  [[nodiscard]] std::string_view piece() const { return *piece_; }                  // after kPiece
+  [[nodiscard]] const Head& head() const { return *head_; }         // after kHead, or kEnd without failure
+  [[nodiscard]] std::string&& body() { return std::move(body_); }   // after kEnd, with room
+  [[nodiscard]] std::string_view piece() const { return *piece_; }  // after kPiece
   [[nodiscard]] const std::optional<Failure>& failure() const { return failure_; }  // after kEnd
   // False: the connection came from the pool, or nobody knows.
   [[nodiscard]] bool on_new_connection() const { return new_connection_; }

@@ -1,6 +1,6 @@
 // The HTTP library has each new connection read the system's roots, more than a hundred certificates, before
-// TlsPolicy says whom to believe: milliseconds, and over a megabyte of heap that is never whole again. Where it
-// is linked statically the linker calls this function instead of OpenSSL's (--wrap).
+// TlsPolicy says whom to believe: milliseconds, and over a megabyte of heap that is never whole again. Where
+// it is linked statically the linker calls this function instead of OpenSSL's (--wrap).
 #include <openssl/ssl.h>
 
 // NOLINTNEXTLINE(bugprone-reserved-identifier): the linker wants this name

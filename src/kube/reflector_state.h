@@ -27,9 +27,9 @@ enum class ReflectorAction : std::uint8_t {
 struct ReflectorState {
   ReflectorAction action = ReflectorAction::kList;
   std::chrono::milliseconds wait{0};  // before the action
-  std::string resource_version;  // the last one seen; empty: none, or it was refused
-  bool paged = true;             // false: the next list comes in one piece, for paging has failed
-  unsigned failures = 0;         // in a row; sets the backoff
+  std::string resource_version;       // the last one seen; empty: none, or it was refused
+  bool paged = true;                  // false: the next list comes in one piece, for paging has failed
+  unsigned failures = 0;              // in a row; sets the backoff
 
   friend bool operator==(const ReflectorState&, const ReflectorState&) = default;
 };

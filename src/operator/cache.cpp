@@ -347,8 +347,8 @@ void Cache::store_credential(const SesSmtpCredential& credential, Origin origin,
     }
   }
   refer(credential);
-  credentials_.insert_or_assign(
-      key, Held{PackedCredential(credential), origin == Origin::kWrite ? lists : 0});
+  credentials_.insert_or_assign(key,
+                                Held{PackedCredential(credential), origin == Origin::kWrite ? lists : 0});
   if (old) {
     unrefer(*old, &credential, concerned);
   }

@@ -90,7 +90,7 @@ class Cache {
   struct Scope {
     Fill credentials = Fill::kWaiting;
     Fill secrets = Fill::kWaiting;
-    std::uint64_t credential_lists = 0;  // begun
+    std::uint64_t credential_lists = 0;                              // begun
     std::map<kube::NamespacedName, PackedCredential> incoming = {};  // of the one under way
   };
   struct Held {

@@ -21,8 +21,7 @@ const api::SesSmtpCredential& winner(const std::vector<api::SesSmtpCredential>& 
     const bool in_status = known && claimant.status.target &&
                            claimant.status.target->uid == target.record.version.uid &&
                            (consented || !claimant.status.target_merged);
-    return std::tuple(!on_label, !in_status, !consented, claimant.meta.creation_timestamp,
-                      claimant.meta.uid);
+    return std::tuple(!on_label, !in_status, !consented, claimant.meta.creation_timestamp, claimant.meta.uid);
   };
   return *std::ranges::min_element(claimants, {}, rank);
 }

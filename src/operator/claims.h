@@ -15,7 +15,7 @@ namespace sessmtp::operator_ {
 // The one whose uid is on the live target, else the one whose status names the live target (with consent, if
 // it merges), else the one that the target itself consents to, else the oldest, else the one with the smaller
 // uid. `claimants` is not empty.
-[[nodiscard]] const api::SesSmtpCredential& winner(
-    const std::vector<api::SesSmtpCredential>& claimants, const Sight& target);
+[[nodiscard]] const api::SesSmtpCredential& winner(const std::vector<api::SesSmtpCredential>& claimants,
+                                                   const Sight& target);
 
 }  // namespace sessmtp::operator_

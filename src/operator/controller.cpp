@@ -151,10 +151,12 @@ void Controller::keep_house(std::stop_token stop) {
   std::minstd_rand random(std::random_device{}());
   std::uniform_real_distribution<double> around(0.9, 1.1);
   const auto next_resync = [&] {
-    return clock_.steady() + std::chrono::duration_cast<milliseconds>(options_.resync_period * around(random));
+    return clock_.steady() +
+           std::chrono::duration_cast<milliseconds>(options_.resync_period * around(random));
   };
   SteadyTime resync_at = next_resync();
-  while (wait_for(std::min(kTidyPeriod, std::chrono::ceil<milliseconds>(resync_at - clock_.steady())), stop)) {
+  while (
+      wait_for(std::min(kTidyPeriod, std::chrono::ceil<milliseconds>(resync_at - clock_.steady())), stop)) {
     if (clock_.steady() >= resync_at) {
       cache_.resync();
       resync_at = next_resync();

@@ -194,8 +194,8 @@ WriteAnswer Reconciler::write_secret(const kube::Secret& intent, const kube::Nam
 
 Reconciler::StatusWrite Reconciler::write_status(const SesSmtpCredential& credential, const Status& status,
                                                  std::stop_token stop, bool say_so) {
-  // At this very version: of a status alone the API server does not compare the uid, and a credential that was
-  // deleted and made anew meanwhile would inherit what was found out about the dead one.
+  // At this very version: of a status alone the API server does not compare the uid, and a credential that
+  // was deleted and made anew meanwhile would inherit what was found out about the dead one.
   const nlohmann::json intent = {{"apiVersion", api::kGroupVersion},
                                  {"kind", api::kKind},
                                  {"metadata",

@@ -104,8 +104,7 @@ bool SecretStore::learn(Entry& entry, const Sight& known, SecretRecord record,
   if (known.presence == Presence::kKnown && known.record == record) {
     return false;
   }
-  entry.sight =
-      Packed(Sight{.presence = Presence::kKnown, .record = std::move(record), .changed = changed});
+  entry.sight = Packed(Sight{.presence = Presence::kKnown, .record = std::move(record), .changed = changed});
   return true;
 }
 

@@ -94,8 +94,8 @@ TEST(ReflectorState, EveryTransitionHasItsReason) {
        ListFailed{error(ApiErrorKind::kGone, 410)}, state(Action::kList, 0ms, "", 1)},
       {"but not in a hot loop", state(Action::kList, 0ms, "", 1), ListFailed{error(ApiErrorKind::kGone, 410)},
        state(Action::kList, 1600ms, "", 2)},
-      {"a version of the future is listed anew", state(Action::kList, 0ms, "5", 0),
-       ListFailed{too_large()}, state(Action::kList, 0ms, "", 1)},
+      {"a version of the future is listed anew", state(Action::kList, 0ms, "5", 0), ListFailed{too_large()},
+       state(Action::kList, 0ms, "", 1)},
 
       {"a watch that the server ends is watched on at once from the last event", kWatching, ended("9", 5min),
        state(Action::kWatch, 0ms, "9", 0)},

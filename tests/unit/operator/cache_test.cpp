@@ -51,8 +51,7 @@ kube::ObjectMeta secret(const std::string& name, int version = 10, const std::st
   return meta;
 }
 
-void end_list(Cache& cache, const std::string& scope,
-              const std::vector<api::SesSmtpCredential>& credentials,
+void end_list(Cache& cache, const std::string& scope, const std::vector<api::SesSmtpCredential>& credentials,
               const std::set<kube::NamespacedName>& unreadable = {}) {
   for (const api::SesSmtpCredential& listed : credentials) {
     cache.listed_credential(scope, listed);

@@ -172,7 +172,8 @@ api::SesSmtpCredential credential(const char* name, const char* ready, const cha
 }
 
 Series series_of(const std::vector<api::SesSmtpCredential>& credentials) {
-  const CredentialMetrics metrics([&credentials](const auto& use) { std::ranges::for_each(credentials, use); });
+  const CredentialMetrics metrics(
+      [&credentials](const auto& use) { std::ranges::for_each(credentials, use); });
   return read_page_of({&metrics});
 }
 

@@ -175,9 +175,8 @@ TEST_F(ReadersTest, AStatusThatCannotBeUnderstoodIsWrittenAnew) {
   list({with(credential("mail"), "/status", "text"),
         with(credential("news"), "/status", {{"observedGeneration", "one"}})});
   ASSERT_THAT(credentials(), ElementsAre("mail@10", "news@10"));
-  cache.each_credential([](const api::SesSmtpCredential& each) {
-    EXPECT_EQ(each.status, api::Status()) << each.meta.name;
-  });
+  cache.each_credential(
+      [](const api::SesSmtpCredential& each) { EXPECT_EQ(each.status, api::Status()) << each.meta.name; });
 }
 
 TEST_F(ReadersTest, AKnownCredentialThatBecomesUnreadableStaysAsItWas) {
