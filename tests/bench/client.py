@@ -20,6 +20,7 @@ import yaml
 from harness import die_with_us
 
 WRITERS = 8
+MOST_IDLE = 30  # seconds; after 90 the API server ends a quiet connection
 
 
 class Failure(Exception):
@@ -38,14 +39,18 @@ class Client:
     def __init__(self, kubeconfig: Path):
         self.host, self.port, self._tls = server_of(kubeconfig)
         self._connection = http.client.HTTPSConnection(self.host, self.port, timeout=60, context=self._tls)
+        self._used = 0.0
 
     def send(self, request: Request) -> bytes:
+        if time.monotonic() - self._used > MOST_IDLE:
+            self._connection.close()  # a new one is made by itself
         body = None if request.body is None else json.dumps(request.body).encode()
         self._connection.request(
             request.method, request.path, body, {"Content-Type": "application/json"} if body else {}
         )
         answer = self._connection.getresponse()
         text = answer.read()
+        self._used = time.monotonic()
         if answer.status >= 300:
             # Without the body: it may repeat what was sent.
             raise Failure(f"{request.method} {request.path}: the API server answered {answer.status}")
