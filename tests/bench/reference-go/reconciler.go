@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -77,8 +78,10 @@ func (r *reconciler) setup(ctx context.Context, mgr ctrl.Manager, workers int) e
 		}).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: workers,
-			UsePriorityQueue:        &yes, // a rotation overtakes the initial list
 			EnableWarmup:            &yes, // a standby has full caches when it becomes the leader
+			// The default adds a limit for all together, 10 a second: after an outage each would wait for the others.
+			RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](
+				5*time.Millisecond, time.Minute),
 		}).
 		Complete(r)
 }
