@@ -19,6 +19,7 @@ type versions struct {
 // the record.
 type record struct {
 	versions
+	uid       types.UID // whose record it is: there may be another object of that name by now
 	complete  bool
 	deletions int // of the source or target that the watch told
 	answered  int // of these, how many came before the last reconciliation began
@@ -39,6 +40,18 @@ func (m *memory) get(key types.NamespacedName) record {
 	return m.records[key]
 }
 
+// of is the record of one object; what an earlier one of that name left does not count.
+func (m *memory) of(key types.NamespacedName, uid types.UID) record {
+	return m.get(key).of(uid)
+}
+
+func (r record) of(uid types.UID) record {
+	if r.uid != uid {
+		return record{uid: uid, deletions: r.deletions}
+	}
+	return r
+}
+
 func (m *memory) change(key types.NamespacedName, change func(*record)) {
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
@@ -49,13 +62,16 @@ func (m *memory) change(key types.NamespacedName, change func(*record)) {
 
 // wroteTarget lets the target's echo pass unnoticed while the status is still being written. Should that
 // fail, the record is not complete and the status tells what is left to do.
-func (m *memory) wroteTarget(key types.NamespacedName, target uint64) {
-	m.change(key, func(r *record) { r.target, r.complete = target, false })
+func (m *memory) wroteTarget(key types.NamespacedName, uid types.UID, target uint64) {
+	m.change(key, func(r *record) {
+		*r = r.of(uid)
+		r.target, r.complete = target, false
+	})
 }
 
 // done ends a reconciliation that began when there were so many deletions.
-func (m *memory) done(key types.NamespacedName, v versions, deletions int) {
-	m.change(key, func(r *record) { r.versions, r.complete, r.answered = v, true, deletions })
+func (m *memory) done(key types.NamespacedName, uid types.UID, v versions, deletions int) {
+	m.change(key, func(r *record) { r.versions, r.uid, r.complete, r.answered = v, uid, true, deletions })
 }
 
 func (m *memory) deleted(key types.NamespacedName) {

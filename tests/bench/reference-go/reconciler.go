@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -50,8 +51,14 @@ func (r *reconciler) setup(ctx context.Context, mgr ctrl.Manager, workers int) e
 	}
 	yes := true
 	return ctrl.NewControllerManagedBy(mgr).
-		// A status write leaves the generation as it is.
-		For(&SesSmtpCredential{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		For(&SesSmtpCredential{}, builder.WithPredicates(predicate.Funcs{
+			// A status write leaves the generation as it is. After a lost watch, an object that took the place of
+			// a deleted one comes as an update, too, as a rule with the same generation.
+			UpdateFunc: func(e event.UpdateEvent) bool {
+				return e.ObjectNew.GetGeneration() != e.ObjectOld.GetGeneration() ||
+					e.ObjectNew.GetUID() != e.ObjectOld.GetUID()
+			},
+		})).
 		WatchesMetadata(&corev1.Secret{}, handler.Funcs{
 			CreateFunc: func(ctx context.Context, e event.CreateEvent, q queue) {
 				// Every credential is queued at the start, and no worker runs before all caches are filled.
@@ -71,8 +78,10 @@ func (r *reconciler) setup(ctx context.Context, mgr ctrl.Manager, workers int) e
 		}).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: workers,
-			UsePriorityQueue:        &yes, // a rotation overtakes the initial list
 			EnableWarmup:            &yes, // a standby has full caches when it becomes the leader
+			// The default adds a limit for all together, 10 a second: after an outage each would wait for the others.
+			RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](
+				5*time.Millisecond, time.Minute),
 		}).
 		Complete(r)
 }
@@ -125,23 +134,29 @@ func (r *reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 	if credential.DeletionTimestamp != nil {
 		return reconcile.Result{}, nil
 	}
-	last := r.memory.get(key)
+	uid, generation := credential.UID, credential.Generation
+	last := r.memory.of(key, uid)
 	if upToDate, err := r.upToDate(ctx, &credential, last); upToDate || err != nil {
 		return reconcile.Result{}, err
 	}
-	status, err := r.sync(ctx, &credential)
+	done, err := r.sync(ctx, &credential)
 	if err != nil {
 		return reconcile.Result{}, err
 	}
+	// Read again: meanwhile the cache caught up with our last status, as a rule.
+	if err := r.Get(ctx, key, &credential); err != nil || credential.UID != uid {
+		return reconcile.Result{}, client.IgnoreNotFound(err)
+	}
+	status := done.status(&credential, generation)
 	written := last.status
 	// A cache that lags behind our last write cannot tell whether there is a change.
 	if number(credential.ResourceVersion) < last.status || !equality.Semantic.DeepEqual(status, credential.Status) {
-		if written, err = r.writeStatus(ctx, key, status); err != nil {
+		if written, err = r.writeStatus(ctx, &credential, status); err != nil {
 			return reconcile.Result{}, client.IgnoreNotFound(err)
 		}
 	}
-	r.memory.done(key, versions{
-		generation: credential.Generation,
+	r.memory.done(key, uid, versions{
+		generation: generation,
 		source:     status.Source.number(),
 		target:     status.Target.number(),
 		status:     written,
@@ -180,50 +195,71 @@ func (r *reconciler) cached(ctx context.Context, key types.NamespacedName) (uint
 	return number(secret.ResourceVersion), nil
 }
 
-// sync brings the target up to date and returns the status that says so, or says why that cannot be.
-func (r *reconciler) sync(ctx context.Context, credential *SesSmtpCredential) (Status, error) {
-	status := credential.Status.DeepCopy()
-	status.ObservedGeneration = credential.Generation
-	ready := func(value metav1.ConditionStatus, reason, message string) (Status, error) {
-		meta.SetStatusCondition(&status.Conditions, metav1.Condition{
-			Type: "Ready", Status: value, Reason: reason, Message: message, ObservedGeneration: credential.Generation,
-		})
-		return status, nil
-	}
+// outcome is what came of a source: a target, or the reason why there is no new one.
+type outcome struct {
+	source, target  *SecretVersion
+	ready           metav1.ConditionStatus
+	reason, message string
+}
 
+// status is the credential's, brought up to date.
+func (o outcome) status(credential *SesSmtpCredential, generation int64) Status {
+	status := credential.Status.DeepCopy()
+	status.ObservedGeneration = generation
+	status.Source = o.source
+	if o.target != nil {
+		status.Target = o.target
+	}
+	meta.SetStatusCondition(&status.Conditions, metav1.Condition{
+		Type: "Ready", Status: o.ready, Reason: o.reason, Message: o.message, ObservedGeneration: generation,
+	})
+	return status
+}
+
+// sync brings the target up to date, or says why that cannot be.
+func (r *reconciler) sync(ctx context.Context, credential *SesSmtpCredential) (outcome, error) {
 	name := credential.Spec.Source.SecretName
 	var source corev1.Secret
 	err := r.live.Get(ctx, types.NamespacedName{Namespace: credential.Namespace, Name: name}, &source)
 	if apierrors.IsNotFound(err) {
-		status.Source = nil
-		return ready(metav1.ConditionFalse, "SourceNotFound", fmt.Sprintf("Secret %s does not exist; create it", name))
+		return outcome{
+			ready: metav1.ConditionFalse, reason: "SourceNotFound",
+			message: fmt.Sprintf("Secret %s does not exist; create it", name),
+		}, nil
 	}
 	if err != nil {
-		return status, err
+		return outcome{}, err
 	}
-	status.Source = &SecretVersion{UID: source.UID, ResourceVersion: source.ResourceVersion}
+	read := &SecretVersion{UID: source.UID, ResourceVersion: source.ResourceVersion}
 
 	accessKeyID, secretAccessKey := string(source.Data["accessKeyId"]), string(source.Data["secretAccessKey"])
 	if accessKeyID == "" || secretAccessKey == "" {
-		return ready(metav1.ConditionFalse, "SourceKeysNotFound",
-			fmt.Sprintf("Secret %s lacks accessKeyId or secretAccessKey; add them", name))
+		return outcome{
+			source: read, ready: metav1.ConditionFalse, reason: "SourceKeysNotFound",
+			message: fmt.Sprintf("Secret %s lacks accessKeyId or secretAccessKey; add them", name),
+		}, nil
 	}
 	region := credential.Spec.Region
 	if region == "" {
 		region = string(source.Data["region"])
 	}
 	if region == "" {
-		return ready(metav1.ConditionFalse, "RegionMissing",
-			fmt.Sprintf("neither spec.region nor Secret %s names a region; set one", name))
+		return outcome{
+			source: read, ready: metav1.ConditionFalse, reason: "RegionMissing",
+			message: fmt.Sprintf("neither spec.region nor Secret %s names a region; set one", name),
+		}, nil
 	}
 
 	target, err := r.applyTarget(ctx, credential, loginData(accessKeyID, secretAccessKey, region))
 	if err != nil {
-		return status, err
+		return outcome{}, err
 	}
-	status.Target = &SecretVersion{Name: target.Name, UID: target.UID, ResourceVersion: target.ResourceVersion}
-	r.memory.wroteTarget(client.ObjectKeyFromObject(credential), status.Target.number())
-	return ready(metav1.ConditionTrue, "Synced", "the target Secret holds the login of the current key")
+	written := &SecretVersion{Name: target.Name, UID: target.UID, ResourceVersion: target.ResourceVersion}
+	r.memory.wroteTarget(client.ObjectKeyFromObject(credential), credential.UID, written.number())
+	return outcome{
+		source: read, target: written, ready: metav1.ConditionTrue, reason: "Synced",
+		message: "the target Secret holds the login of the current key",
+	}, nil
 }
 
 // applyTarget asks for metadata as the answer: the login need not come back.
@@ -245,15 +281,19 @@ func (r *reconciler) applyTarget(
 		client.FieldOwner(fieldManager), client.ForceOwnership)
 }
 
-// writeStatus returns the credential's new resourceVersion.
-func (r *reconciler) writeStatus(ctx context.Context, key types.NamespacedName, status Status) (uint64, error) {
-	body, err := json.Marshal(map[string]Status{"status": status})
+// writeStatus returns the credential's new resourceVersion. The one that was read is part of the patch: the API
+// server then refuses to write a deleted object's status onto a new one of its name, which it does not do by UID.
+func (r *reconciler) writeStatus(ctx context.Context, credential *SesSmtpCredential, status Status) (uint64, error) {
+	body, err := json.Marshal(map[string]any{
+		"metadata": map[string]string{"resourceVersion": credential.ResourceVersion},
+		"status":   status,
+	})
 	if err != nil {
 		return 0, err
 	}
-	credential := metadata(credentialKind, key)
-	err = r.Status().Patch(ctx, credential, client.RawPatch(types.MergePatchType, body), client.FieldOwner(fieldManager))
-	return number(credential.ResourceVersion), err
+	answer := metadata(credentialKind, client.ObjectKeyFromObject(credential))
+	err = r.Status().Patch(ctx, answer, client.RawPatch(types.MergePatchType, body), client.FieldOwner(fieldManager))
+	return number(answer.ResourceVersion), err
 }
 
 func (v *SecretVersion) number() uint64 {

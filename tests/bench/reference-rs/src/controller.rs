@@ -25,11 +25,11 @@ use kube::{
     },
 };
 use smallvec::SmallVec;
-use tokio_util::time::DelayQueue;
+use tokio_util::time::{DelayQueue, delay_queue};
 use tracing::{info, warn};
 
 use crate::{
-    reconcile::{Error, Job, Record, reconcile, version},
+    reconcile::{Error, Job, Outcome, Record, reconcile, version},
     resources::{SecretVersion, SesSmtpCredential},
 };
 
@@ -75,6 +75,7 @@ enum State {
 
 struct Credential {
     uid: Rc<str>,
+    version: u64,
     generation: i64,
     source: Key,
     region: Option<Rc<str>>,
@@ -83,7 +84,10 @@ struct Credential {
     target_versions: Versions,
     state: State,
     failures: u8,
+    retry: Option<delay_queue::Key>,
     listed: bool,
+    /// A list told of a change while it was running.
+    again: bool,
 }
 
 impl Credential {
@@ -109,13 +113,13 @@ struct Done {
     /// The versions that had been seen when the reconcile began: it has taken account of those.
     source_seen: u64,
     target_seen: u64,
-    result: Result<Record, Error>,
+    result: Result<Outcome, Error>,
 }
 
 pub struct Controller {
     client: Client,
     workers: usize,
-    credentials: HashMap<Key, Credential>,
+    credentials: HashMap<Key, Box<Credential>>, // boxed, as a third of a table is empty and growing one copies it
     /// The credentials that read a Secret: hardly ever more than one.
     by_source: HashMap<Key, SmallVec<[Key; 1]>>,
     queue: VecDeque<Key>,
@@ -179,7 +183,7 @@ impl Controller {
             Event::InitApply(object) | Event::Apply(object) => self.update(object),
             Event::Delete(object) => self.remove(&key(&object.metadata)),
             Event::InitDone => {
-                let gone = |(key, credential): (&Key, &Credential)| (!credential.listed).then(|| key.clone());
+                let gone = |(key, credential): (&Key, &Box<Credential>)| (!credential.listed).then(|| key.clone());
                 for key in self.credentials.iter().filter_map(gone).collect::<Vec<_>>() {
                     self.remove(&key);
                 }
@@ -189,7 +193,7 @@ impl Controller {
     }
 
     fn update(&mut self, object: SesSmtpCredential) {
-        let name = key(&object.metadata);
+        let (name, version) = (key(&object.metadata), version(&object.metadata));
         let uid = object.metadata.uid.unwrap_or_default();
         let same = self.credentials.get(&*name).is_some_and(|credential| *credential.uid == *uid);
         if !same || object.metadata.deletion_timestamp.is_some() {
@@ -201,6 +205,7 @@ impl Controller {
         let generation = object.metadata.generation.unwrap_or_default();
         if let Some(credential) = self.credentials.get_mut(&*name) {
             credential.listed = true;
+            credential.version = credential.version.max(version);
             if credential.generation == generation {
                 return; // the echo of a status that we wrote, as a rule
             }
@@ -224,8 +229,9 @@ impl Controller {
             self.by_source.entry(source.clone()).or_default().push(name.clone());
             self.credentials.insert(
                 name,
-                Credential {
+                Box::new(Credential {
                     uid: uid.into(),
+                    version,
                     generation,
                     source,
                     region,
@@ -234,8 +240,10 @@ impl Controller {
                     target_versions: Versions { known: record.target, seen: 0 },
                     state: State::Idle,
                     failures: 0,
+                    retry: None,
                     listed: true,
-                },
+                    again: false,
+                }),
             );
         }
         // Nothing has been seen yet of the Secrets that a new one names, whatever its status says.
@@ -245,6 +253,9 @@ impl Controller {
 
     fn remove(&mut self, name: &str) {
         if let Some(credential) = self.credentials.remove(name) {
+            if let Some(retry) = &credential.retry {
+                self.retries.try_remove(retry);
+            }
             self.unindex(&credential.source, name);
         }
     }
@@ -274,6 +285,10 @@ impl Controller {
                 for name in self.credentials.keys().cloned().collect::<Vec<_>>() {
                     self.wake_if(&name, Credential::changed_since_recorded);
                 }
+                // What has not been listed may have gone after a reconcile under way looked.
+                for credential in self.credentials.values_mut() {
+                    credential.again = credential.state == State::Running && credential.changed_since_recorded();
+                }
                 if !std::mem::replace(&mut self.secrets_listed, true) {
                     info!(credentials = self.credentials.len(), workers = self.workers, "started");
                 }
@@ -302,6 +317,9 @@ impl Controller {
             let credential = self.credentials.get_mut(&key).expect("just found");
             if matches!(credential.state, State::Idle | State::Failed) && reason(credential) {
                 credential.state = State::Queued;
+                if let Some(retry) = credential.retry.take() {
+                    self.retries.try_remove(&retry);
+                }
                 self.queue.push_back(key);
             }
         }
@@ -318,10 +336,12 @@ impl Controller {
             return; // of an earlier object of that name
         }
         credential.state = State::Running;
+        credential.again = false;
         let job = Job {
             namespace: namespace.into(),
             name: name.into(),
             uid: credential.uid.clone(),
+            version: credential.version,
             generation: credential.generation,
             source: source.into(),
             region: credential.region.clone(),
@@ -340,26 +360,30 @@ impl Controller {
             return; // deleted meanwhile
         };
         match done.result {
-            Ok(record) => {
+            Ok(Outcome { record, version }) => {
                 credential.state = State::Idle;
                 credential.failures = 0;
                 credential.record = record;
+                credential.version = credential.version.max(version);
                 // The record has no version of a Secret that is missing; what was told of it before is dealt with.
                 credential.source_versions.known = record.source.max(done.source_seen);
                 credential.target_versions.known = record.target.max(done.target_seen);
-                self.wake_if(&done.key, Credential::changed);
+                self.wake_if(&done.key, |credential| credential.again || credential.changed());
             }
             Err(error) => {
                 credential.state = State::Failed;
                 let delay = FIRST_RETRY.saturating_mul(1 << credential.failures.min(16)).min(LAST_RETRY);
                 credential.failures = credential.failures.saturating_add(1);
                 warn!(credential = &*done.key, %error, retry_after = ?delay, "reconcile failed");
-                self.retries.insert(done.key, delay);
+                credential.retry = Some(self.retries.insert(done.key, delay));
             }
         }
     }
 
     fn on_retry(&mut self, key: &Key) {
+        if let Some(credential) = self.credentials.get_mut(key) {
+            credential.retry = None;
+        }
         self.wake_if(key, |credential| credential.state == State::Failed);
     }
 }

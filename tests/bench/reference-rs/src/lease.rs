@@ -38,10 +38,11 @@ impl Election {
     /// Returns when the Lease is ours.
     pub async fn acquire(&mut self) {
         loop {
-            match self.try_acquire().await {
-                Ok(true) => break info!(identity = self.identity, "holds the Lease {}", self.name),
-                Ok(false) => {}
-                Err(error) => warn!(%error, "Lease {} cannot be acquired, tries again", self.name),
+            match timeout(RENEW_DEADLINE, self.try_acquire()).await {
+                Ok(Ok(true)) => break info!(identity = self.identity, "holds the Lease {}", self.name),
+                Ok(Ok(false)) => {}
+                Ok(Err(error)) => warn!(%error, "Lease {} cannot be acquired, tries again", self.name),
+                Err(_) => warn!("Lease {} cannot be acquired: no answer, tries again", self.name),
             }
             sleep(PERIOD).await;
         }

@@ -102,18 +102,25 @@ pub struct Job {
     pub namespace: String,
     pub name: String,
     pub uid: Rc<str>,
+    pub version: u64,
     pub generation: i64,
     pub source: String,
     pub region: Option<Rc<str>>,
     pub record: Record,
 }
 
-/// Brings target and status up to date and returns what status says now.
-pub async fn reconcile(client: &Client, job: &Job) -> Result<Record, Error> {
+/// What status says now, and the credential's version with that.
+pub struct Outcome {
+    pub record: Record,
+    pub version: u64,
+}
+
+/// Brings target and status up to date.
+pub async fn reconcile(client: &Client, job: &Job) -> Result<Outcome, Error> {
     tokio::time::timeout(TIMEOUT, sync(client, job)).await?
 }
 
-async fn sync(client: &Client, job: &Job) -> Result<Record, Error> {
+async fn sync(client: &Client, job: &Job) -> Result<Outcome, Error> {
     let sources: Api<SourceSecret> = Api::namespaced(client.clone(), &job.namespace);
     let source = sources.get_opt(&job.source).await?;
     let (reason, target) = match login(source.as_ref(), job) {
@@ -132,10 +139,11 @@ async fn sync(client: &Client, job: &Job) -> Result<Record, Error> {
         source: source.as_ref().map_or(0, version),
         target: target.as_ref().map_or(job.record.target, version),
     };
+    let mut version = job.version;
     if record != job.record {
-        patch_status(client, job, reason, since, source.as_ref(), target.as_ref()).await?;
+        version = patch_status(client, job, reason, since, source.as_ref(), target.as_ref()).await?;
     }
-    Ok(record)
+    Ok(Outcome { record, version })
 }
 
 /// In whole seconds, as the API server keeps times.
@@ -179,6 +187,8 @@ async fn apply(client: &Client, job: &Job, login: &Login<'_>) -> Result<ObjectMe
     Ok(targets.patch(&job.name, &parameters, &Patch::Apply(target)).await?.metadata)
 }
 
+/// Returns the credential's new version. The one that was seen last is part of the patch: the API server then refuses
+/// to write a deleted object's status onto a new one of its name, which it does not do by UID.
 async fn patch_status(
     client: &Client,
     job: &Job,
@@ -186,7 +196,7 @@ async fn patch_status(
     since: Timestamp,
     source: Option<&ObjectMeta>,
     target: Option<&ObjectMeta>,
-) -> Result<(), Error> {
+) -> Result<u64, Error> {
     let mut status = json!({
         "observedGeneration": job.generation,
         "conditions": [{
@@ -208,6 +218,7 @@ async fn patch_status(
     }
     let credentials: Api<SesSmtpCredential> = Api::namespaced(client.clone(), &job.namespace);
     let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
-    credentials.patch_status(&job.name, &parameters, &Patch::Merge(json!({"status": status}))).await?;
-    Ok(())
+    let patch = json!({"metadata": {"resourceVersion": job.version.to_string()}, "status": status});
+    let written = credentials.patch_status(&job.name, &parameters, &Patch::Merge(patch)).await?;
+    Ok(version(&written.metadata))
 }
