@@ -49,4 +49,5 @@ void in_pieces(std::string_view bytes, Pieces pieces, const Use& use) {
 
 }  // namespace sessmtp::fuzz
 
+// NOLINTNEXTLINE(readability-identifier-naming): libFuzzer's name
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);

@@ -56,7 +56,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   secret.meta.name = "iam";
   while (rest.size() > 2) {  // name, length in units of 4, value
     const auto name = kNames[next_byte() % std::size(kNames)];
-    const std::size_t length = std::min<std::size_t>(4U * next_byte(), rest.size());
+    const std::size_t length = std::min<std::size_t>(std::size_t{4} * next_byte(), rest.size());
     secret.data.insert_or_assign(std::string(name), SecretBytes(rest.substr(0, length)));
     rest.remove_prefix(length);
   }
