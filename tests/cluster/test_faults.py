@@ -208,6 +208,7 @@ class Trial:
         what: str,
         slack: float,
         more_requests: Callable[[float], float] = lambda seconds: 0,
+        more_connections: Callable[[float], float] = lambda seconds: 0,
         within: float = 0,
     ) -> Iterator[Fault]:
         """The body breaks something and mends it. Afterwards all comes right by itself, in time.
@@ -243,7 +244,8 @@ class Trial:
         self.table.append(Row(what, lasted, recovered, within, requests, allowed, connections))
         reading = len(of_collections(self.proxy.requests[asked:]))
         assert reading <= readers, f"a hot loop of the readers: {reading} > {readers}"
-        assert connections <= readers + lease + reused, f"a hot loop of connections: {connections}"
+        connected = readers + lease + reused + more_connections(seconds)
+        assert connections <= connected, f"a hot loop of connections: {connections}"
         assert requests <= allowed, f"a hot loop\n{self.controller.tail(self.log)}"
         assert recovered <= within
         assert self.controller.running and self.controller.pid == pid
@@ -316,7 +318,8 @@ def test_api_server_killed(begin: Callable[..., Trial]) -> None:
     """Amid a rotation of all sources; no call gets an answer, no watch an end."""
     trial = begin()
     # It leads again when its next try to renew, or to campaign, is answered.
-    with trial.fault("API server killed, and back", slack=5) as fault:
+    # Where nobody answers, each try of a credential is a connection.
+    with trial.fault("API server killed, and back", slack=5, more_connections=tries_of_keys) as fault:
         with trial.rotating():
             trial.cluster.kill_server()
             trial.wait_logged("API server does not answer, trying again")
