@@ -7,7 +7,6 @@
 #include "base/text.h"
 #include "kube/json_splitter.h"
 #include "kube/line_splitter.h"
-#include "kube/object.h"
 
 namespace sessmtp::kube {
 namespace {
@@ -110,7 +109,7 @@ ApiResult<json> Client::call(Request request, std::stop_token stop) {
   if (response->status < 200 || response->status > 299) {
     return std::unexpected(to_api_error(*response));
   }
-  auto parsed = parse_object(response->body);
+  auto parsed = parse_json(response->body);
   if (!parsed || !parsed->is_object()) {
     return bad_answer(response->status,
                       "the answer is " + (parsed ? "not a JSON object" : parsed.error().message));
