@@ -101,9 +101,9 @@ INSTANTIATE_TEST_SUITE_P(Cpprest, TransportContract,
 
 // A call that a proxy held up is left behind (cpprest_transport.cpp) and ends when the proxy does: in the
 // moment in which this process ends, too, what would end it may have been queued and not run.
-// NOLINTNEXTLINE(bugprone-reserved-identifier): LeakSanitizer's name
+// NOLINTNEXTLINE(bugprone-reserved-identifier,readability-identifier-naming): LeakSanitizer's name
 extern "C" const char* __lsan_default_suppressions();
-// NOLINTNEXTLINE(bugprone-reserved-identifier)
+// NOLINTNEXTLINE(bugprone-reserved-identifier,readability-identifier-naming)
 extern "C" const char* __lsan_default_suppressions() {
   return "leak:_CancelAndRunContinuations\n";
 }

@@ -8,6 +8,7 @@
 
 #include "api/source.h"
 #include "base/text.h"
+#include "fuzz.h"
 
 namespace {
 
