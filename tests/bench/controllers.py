@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from client import Failure
-from harness import BINARY, LEASE, LEASE_NAMESPACE, ROOT, die_with_us
+from harness import BINARY, LEASE, LEASE_NAMESPACE, ROOT, spawn
 
 WORKERS = 8
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -134,18 +134,8 @@ class Process:
 
     def start(self) -> float:
         """The moment before it existed."""
-        environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-        # Go binaries built as the README says take no GODEBUG; CGO is off.
-        with open(self.log, "ab") as log:
-            began = time.monotonic()
-            self._process = subprocess.Popen(
-                self._command,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                preexec_fn=die_with_us,
-            )
+        began = time.monotonic()
+        self._process = spawn(self._command, self.log)
         return began
 
     def check(self) -> None:

@@ -324,19 +324,8 @@ class Controller:
     def start(self) -> "Controller":
         assert not self.running
         assert BINARY.exists(), f"{BINARY} does not exist: build it, or name another one by SESSMTP_BIN"
-        environment = {
-            name: os.environ[name] for name in ("PATH", "HOME", "TSAN_OPTIONS") if name in os.environ
-        }
         self.began = self.log_size()
-        with open(self.log_file, "ab") as log:
-            self.process = subprocess.Popen(
-                self.command,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                preexec_fn=die_with_us,
-            )
+        self.process = spawn(self.command, self.log_file)
         return self
 
     def ensure_running(self) -> None:
@@ -438,6 +427,20 @@ def assert_said_once(lines: list[str]) -> None:
     twice = "API server does not answer, trying again"  # the lease has a connection of its own
     often = [(what, count) for what, count in said.items() if count > (2 if twice in what else 1)]
     assert often == [], often
+
+
+def spawn(command: Sequence[str], log: Path) -> "subprocess.Popen[bytes]":
+    """All that it says goes to the log; of the environment it gets what a program needs anywhere."""
+    names = ("PATH", "HOME", "TSAN_OPTIONS")
+    with open(log, "ab") as output:
+        return subprocess.Popen(
+            command,
+            env={name: os.environ[name] for name in names if name in os.environ},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            preexec_fn=die_with_us,
+        )
 
 
 def die_with_us() -> None:
