@@ -108,6 +108,8 @@ class Cache {
                std::set<kube::NamespacedName>& concerned);
   void drop_scope(const std::string& scope, Fill fill);
   void collect_scope(const std::string& scope, std::set<kube::NamespacedName>& out) const;
+  // All of a scope, a few at a time; without the mutex held.
+  void wake_scope(const std::string& scope, kube::Priority priority) const;
   void collect_claimants(const kube::NamespacedName& target, std::set<kube::NamespacedName>& out) const;
   void collect_neighbours(const api::SesSmtpCredential& credential,
                           std::set<kube::NamespacedName>& out) const;
