@@ -12,6 +12,9 @@ namespace {
 using api::SesSmtpCredential;
 using kube::NamespacedName;
 
+// So many at a time are taken out while the lock is held.
+constexpr std::size_t kBatch = 64;
+
 NamespacedName source_of(const SesSmtpCredential& credential) {
   return {credential.meta.namespace_, credential.spec.source.secret_name};
 }
@@ -64,12 +67,17 @@ void Cache::end_credential_list(const std::string& scope, const std::set<Namespa
   filled_.notify_all();
   // At the start all of them are news, and what really changes must not wait behind them.
   wake(concerned, first ? kube::Priority::kResync : kube::Priority::kChanged);
-  std::set<NamespacedName> all;
-  {
-    const std::scoped_lock lock(mutex_);
-    collect_scope(scope, all);
+  wake_scope(scope, kube::Priority::kResync);
+}
+
+bool Cache::knows(const kube::ObjectMeta& credential) const {
+  const std::scoped_lock lock(mutex_);
+  const auto found = credentials_.find(credential.key());
+  if (found == credentials_.end()) {
+    return false;
   }
-  wake(all, kube::Priority::kResync);
+  const kube::ObjectMeta known = found->second.credential.unpack().meta;
+  return known.uid == credential.uid && known.resource_version == credential.resource_version;
 }
 
 void Cache::put_credential(const SesSmtpCredential& credential) {
@@ -105,16 +113,13 @@ void Cache::listed_secret(const std::string& scope, const kube::ObjectMeta& meta
 }
 
 void Cache::end_secret_list(const std::string& scope) {
-  std::set<NamespacedName> concerned;
   {
     const std::scoped_lock lock(mutex_);
     secrets_.end_list(scope);
-    // All of them: for those that nothing changed for, looking costs no call.
-    collect_scope(scope, concerned);
     scopes_[scope].secrets = Fill::kListed;
   }
   filled_.notify_all();
-  wake(concerned, kube::Priority::kResync);
+  wake_scope(scope, kube::Priority::kResync);  // for those that nothing changed for, looking costs no call
 }
 
 void Cache::put_secret(const kube::ObjectMeta& meta) {
@@ -142,13 +147,11 @@ void Cache::remove_secret(const kube::ObjectMeta& meta) {
 }
 
 void Cache::lost_secrets(const std::string& scope) {
-  std::set<NamespacedName> concerned;
   {
     const std::scoped_lock lock(mutex_);
     secrets_.forget(scope);
-    collect_scope(scope, concerned);
   }
-  wake(concerned, kube::Priority::kResync);
+  wake_scope(scope, kube::Priority::kResync);
 }
 
 void Cache::refuse_credentials(const std::string& scope) {
@@ -175,7 +178,6 @@ void Cache::drop_scope(const std::string& scope, Fill fill) {
 }
 
 void Cache::refuse_secrets(const std::string& scope) {
-  std::set<NamespacedName> concerned;
   {
     const std::scoped_lock lock(mutex_);
     if (scopes_[scope].secrets == Fill::kRefused) {
@@ -183,10 +185,9 @@ void Cache::refuse_secrets(const std::string& scope) {
     }
     scopes_[scope].secrets = Fill::kRefused;
     secrets_.forget(scope);
-    collect_scope(scope, concerned);
   }
   filled_.notify_all();
-  wake(concerned);
+  wake_scope(scope, kube::Priority::kChanged);
 }
 
 void Cache::note_written_credential(const SesSmtpCredential& credential) {
@@ -232,12 +233,7 @@ void Cache::note_missing_secret(const NamespacedName& secret) {
 }
 
 void Cache::wake_all() {
-  std::set<NamespacedName> all;
-  {
-    const std::scoped_lock lock(mutex_);
-    collect_scope("", all);
-  }
-  wake(all, kube::Priority::kResync);
+  wake_scope("", kube::Priority::kResync);
 }
 
 void Cache::resync() {
@@ -310,7 +306,6 @@ std::size_t Cache::credential_count() const {
 }
 
 void Cache::each_credential(const std::function<void(const SesSmtpCredential&)>& use) const {
-  constexpr std::size_t kBatch = 64;
   std::vector<PackedCredential> batch;
   std::optional<NamespacedName> last;
   do {
@@ -412,6 +407,29 @@ void Cache::wake(const std::set<NamespacedName>& credentials, kube::Priority pri
   for (const NamespacedName& credential : credentials) {
     enqueue_(credential, priority);
   }
+}
+
+void Cache::wake_scope(const std::string& scope, kube::Priority priority) const {
+  std::vector<NamespacedName> batch;
+  std::optional<NamespacedName> last;
+  do {
+    batch.clear();
+    {
+      const std::scoped_lock lock(mutex_);
+      auto next = last ? credentials_.upper_bound(*last) : credentials_.begin();
+      for (; next != credentials_.end() && batch.size() < kBatch; ++next) {
+        batch.push_back(next->first);
+      }
+    }
+    for (const NamespacedName& credential : batch) {
+      if (in_scope(scope, credential)) {
+        enqueue_(credential, priority);
+      }
+    }
+    if (!batch.empty()) {
+      last = batch.back();
+    }
+  } while (!batch.empty());
 }
 
 const Cache::Scope& Cache::scope_of(const std::string& namespace_) const {

@@ -39,6 +39,8 @@ class Cache {
   void listed_credential(const std::string& scope, const api::SesSmtpCredential& credential);
   // `unreadable` are those that could not be understood: what was known of them stays.
   void end_credential_list(const std::string& scope, const std::set<kube::NamespacedName>& unreadable = {});
+  // This very version is here already.
+  [[nodiscard]] bool knows(const kube::ObjectMeta& credential) const;
   void put_credential(const api::SesSmtpCredential& credential);
   void remove_credential(const kube::ObjectMeta& meta);
   void begin_secret_list(const std::string& scope);
@@ -108,6 +110,8 @@ class Cache {
                std::set<kube::NamespacedName>& concerned);
   void drop_scope(const std::string& scope, Fill fill);
   void collect_scope(const std::string& scope, std::set<kube::NamespacedName>& out) const;
+  // All of a scope, a few at a time; without the mutex held.
+  void wake_scope(const std::string& scope, kube::Priority priority) const;
   void collect_claimants(const kube::NamespacedName& target, std::set<kube::NamespacedName>& out) const;
   void collect_neighbours(const api::SesSmtpCredential& credential,
                           std::set<kube::NamespacedName>& out) const;
