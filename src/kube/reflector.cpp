@@ -126,7 +126,9 @@ ReflectorInput Reflector::list(const ReflectorState& state, std::stop_token stop
       note_success();
       lost = lost || object.empty();
       if (!object.empty()) {
-        note_bad(handler_.listed(object));
+        if (const auto handled = handler_.listed(object); !handled) {
+          note_bad(handled.error());
+        }
       }
     });
     if (!page) {
@@ -194,7 +196,7 @@ void Reflector::handle_line(std::string_view line, WatchEnded& so_far) {
   const auto event = parse_json(splitter.envelope());
   const auto type = event && event->is_object() ? event->find("type") : json::const_iterator();
   if (!event || !event->is_object() || type == event->end() || !type->is_string() || object.empty()) {
-    note_bad(fail(ErrorCode::kInvalidInput, "a watch event without type or object"));
+    note_bad({ErrorCode::kInvalidInput, "a watch event without type or object"});
     return;
   }
   handle_event(type->get<std::string>(), object, so_far);
@@ -209,25 +211,27 @@ void Reflector::handle_event(const std::string& type, std::string_view object, W
         .status = has_code ? code->get<int>() : 500, .body = std::string(object), .retry_after = {}});
     return;
   }
-  if (type == "ADDED" || type == "MODIFIED") {
-    note_bad(handler_.put(object));
-  } else if (type == "DELETED") {
-    note_bad(handler_.remove(object));
-  } else if (type != "BOOKMARK") {
-    note_bad(fail(ErrorCode::kInvalidInput, "a watch event of unknown type"));
-    return;
+  const bool deleted = type == "DELETED";
+  std::string version;
+  if (deleted || type == "ADDED" || type == "MODIFIED") {
+    auto handled = deleted ? handler_.remove(object) : handler_.put(object);
+    if (!handled) {
+      note_bad(handled.error());
+    }
+    version = handled ? std::move(*handled) : resource_version_of(object);
+  } else if (type == "BOOKMARK") {
+    version = resource_version_of(object);
+  } else {
+    note_bad({ErrorCode::kInvalidInput, "a watch event of unknown type"});
   }
-  if (std::string version = resource_version_of(object); !version.empty()) {
+  if (!version.empty()) {
     so_far.resource_version = std::move(version);
   }
 }
 
-void Reflector::note_bad(const Result<void>& handled) {
-  if (!handled) {
-    bad_objects_.Increment();
-    log::error("object not understood, skipped",
-               {{"path", options_.path}, {"error", handled.error().message}});
-  }
+void Reflector::note_bad(const Error& error) {
+  bad_objects_.Increment();
+  log::error("object not understood, skipped", {{"path", options_.path}, {"error", error.message}});
 }
 
 void Reflector::note_lost() {

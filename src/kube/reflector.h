@@ -33,8 +33,9 @@ class ReflectorHandler {
   virtual void list_begins() = 0;  // what an unfinished one brought is void
   [[nodiscard]] virtual Result<void> listed(std::string_view object) = 0;
   virtual void list_ends() = 0;  // what it did not bring does not exist
-  [[nodiscard]] virtual Result<void> put(std::string_view object) = 0;     // ADDED, MODIFIED
-  [[nodiscard]] virtual Result<void> remove(std::string_view object) = 0;  // DELETED
+  // Of events, these answer the object's resourceVersion.
+  [[nodiscard]] virtual Result<std::string> put(std::string_view object) = 0;     // ADDED, MODIFIED
+  [[nodiscard]] virtual Result<std::string> remove(std::string_view object) = 0;  // DELETED
   virtual void lost() = 0;                          // an object was too long to be read; nobody knows which
   virtual void refused(const ApiError& error) = 0;  // 403: the right is missing
   virtual void missing() = 0;                       // 404: the resource as a whole is not there
@@ -76,7 +77,7 @@ class Reflector {
   [[nodiscard]] ReflectorInput watch(const std::string& resource_version, std::stop_token stop);
   void handle_line(std::string_view line, WatchEnded& so_far);
   void handle_event(const std::string& type, std::string_view object, WatchEnded& so_far);
-  void note_bad(const Result<void>& handled);
+  void note_bad(const Error& error);
   void note_lost();
   void report(const ReflectorInput& input);
   void report_trouble(const ApiError& error, bool listing);

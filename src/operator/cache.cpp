@@ -70,6 +70,16 @@ void Cache::end_credential_list(const std::string& scope, const std::set<Namespa
   wake_scope(scope, kube::Priority::kResync);
 }
 
+bool Cache::knows(const kube::ObjectMeta& credential) const {
+  const std::scoped_lock lock(mutex_);
+  const auto found = credentials_.find(credential.key());
+  if (found == credentials_.end()) {
+    return false;
+  }
+  const kube::ObjectMeta known = found->second.credential.unpack().meta;
+  return known.uid == credential.uid && known.resource_version == credential.resource_version;
+}
+
 void Cache::put_credential(const SesSmtpCredential& credential) {
   std::set<NamespacedName> concerned;
   {

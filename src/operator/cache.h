@@ -39,6 +39,8 @@ class Cache {
   void listed_credential(const std::string& scope, const api::SesSmtpCredential& credential);
   // `unreadable` are those that could not be understood: what was known of them stays.
   void end_credential_list(const std::string& scope, const std::set<kube::NamespacedName>& unreadable = {});
+  // This very version is here already.
+  [[nodiscard]] bool knows(const kube::ObjectMeta& credential) const;
   void put_credential(const api::SesSmtpCredential& credential);
   void remove_credential(const kube::ObjectMeta& meta);
   void begin_secret_list(const std::string& scope);

@@ -1,6 +1,7 @@
 #include "operator/readers.h"
 
 #include <nlohmann/json.hpp>
+#include <type_traits>
 #include <utility>
 
 namespace sessmtp::operator_ {
@@ -21,14 +22,18 @@ Result<api::SesSmtpCredential> credential_from(std::string_view text) {
   return credential;
 }
 
-// Gives what was decoded to `use`.
+// What `use` makes of what was decoded.
 template <class T, class Use>
-Result<void> then(Result<T> decoded, const Use& use) {
+Result<std::invoke_result_t<Use, T>> then(Result<T> decoded, const Use& use) {
   if (!decoded) {
     return std::unexpected(std::move(decoded.error()));
   }
-  use(std::move(*decoded));
-  return {};
+  if constexpr (std::is_void_v<std::invoke_result_t<Use, T>>) {
+    use(*decoded);
+    return {};
+  } else {
+    return use(*decoded);
+  }
 }
 
 }  // namespace
@@ -54,14 +59,22 @@ void CredentialReader::list_ends() {
   cache_.end_credential_list(scope_, std::exchange(unreadable_, {}));
 }
 
-Result<void> CredentialReader::put(std::string_view object) {
-  return then(credential_from(object),
-              [this](const api::SesSmtpCredential& credential) { cache_.put_credential(credential); });
+Result<std::string> CredentialReader::put(std::string_view object) {
+  // Most events are echoes of our own writes.
+  if (auto meta = kube::parse_meta(object); meta && cache_.knows(*meta)) {
+    return std::move(meta->resource_version);
+  }
+  return then(credential_from(object), [this](const api::SesSmtpCredential& credential) {
+    cache_.put_credential(credential);
+    return credential.meta.resource_version;
+  });
 }
 
-Result<void> CredentialReader::remove(std::string_view object) {
-  return then(kube::parse_meta(object),
-              [this](const kube::ObjectMeta& meta) { cache_.remove_credential(meta); });
+Result<std::string> CredentialReader::remove(std::string_view object) {
+  return then(kube::parse_meta(object), [this](const kube::ObjectMeta& meta) {
+    cache_.remove_credential(meta);
+    return meta.resource_version;
+  });
 }
 
 void CredentialReader::refused(const kube::ApiError& /*error*/) {
@@ -85,12 +98,18 @@ void SecretReader::list_ends() {
   cache_.end_secret_list(scope_);
 }
 
-Result<void> SecretReader::put(std::string_view object) {
-  return then(kube::parse_meta(object), [this](const kube::ObjectMeta& meta) { cache_.put_secret(meta); });
+Result<std::string> SecretReader::put(std::string_view object) {
+  return then(kube::parse_meta(object), [this](const kube::ObjectMeta& meta) {
+    cache_.put_secret(meta);
+    return meta.resource_version;
+  });
 }
 
-Result<void> SecretReader::remove(std::string_view object) {
-  return then(kube::parse_meta(object), [this](const kube::ObjectMeta& meta) { cache_.remove_secret(meta); });
+Result<std::string> SecretReader::remove(std::string_view object) {
+  return then(kube::parse_meta(object), [this](const kube::ObjectMeta& meta) {
+    cache_.remove_secret(meta);
+    return meta.resource_version;
+  });
 }
 
 void SecretReader::lost() {

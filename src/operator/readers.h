@@ -18,8 +18,8 @@ class CredentialReader final : public kube::ReflectorHandler {
   void list_begins() override;
   [[nodiscard]] Result<void> listed(std::string_view object) override;
   void list_ends() override;
-  [[nodiscard]] Result<void> put(std::string_view object) override;
-  [[nodiscard]] Result<void> remove(std::string_view object) override;
+  [[nodiscard]] Result<std::string> put(std::string_view object) override;
+  [[nodiscard]] Result<std::string> remove(std::string_view object) override;
   void lost() override {}  // none is that long: the API server takes 3 MiB at most
   void refused(const kube::ApiError& error) override;
   void missing() override;
@@ -37,8 +37,8 @@ class SecretReader final : public kube::ReflectorHandler {
   void list_begins() override;
   [[nodiscard]] Result<void> listed(std::string_view object) override;
   void list_ends() override;
-  [[nodiscard]] Result<void> put(std::string_view object) override;
-  [[nodiscard]] Result<void> remove(std::string_view object) override;
+  [[nodiscard]] Result<std::string> put(std::string_view object) override;
+  [[nodiscard]] Result<std::string> remove(std::string_view object) override;
   void lost() override;
   void refused(const kube::ApiError& error) override;
   void missing() override {}  // Secrets are always there

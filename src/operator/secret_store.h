@@ -10,6 +10,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "base/clock.h"
@@ -34,7 +35,7 @@ class SecretStore {
   void refer(const kube::NamespacedName& secret, Role role, const std::string& credential);
   void unrefer(const kube::NamespacedName& secret, Role role, const std::string& credential);
   // The credentials that refer to it, of its own namespace.
-  [[nodiscard]] const Names& referrers(const kube::NamespacedName& secret, Role role) const;
+  [[nodiscard]] Names referrers(const kube::NamespacedName& secret, Role role) const;
 
   // A list, from its begin to its end; the end replaces what was known, whatever the versions say: after
   // etcd was restored they are older.
@@ -63,25 +64,31 @@ class SecretStore {
   struct Entry {
     Names sources;  // credentials that read it
     Names targets;  // credentials that write it
-    Packed<Sight> sight{Sight{}};
+    Sight sight;
     std::string gone_at;      // the version at which an event ended the last one, since the last list
     std::uint64_t since = 0;  // the list that was the last to begin before this was known or registered
+    std::optional<SecretRecord> listed;  // what the list `listed_by` says of it
+    std::uint64_t listed_by = 0;
   };
-  struct Lists {
-    std::uint64_t begun = 0;
-    std::map<kube::NamespacedName, Packed<SecretRecord>> incoming;
-  };
+  friend auto fields_of(SameAs<Entry> auto& value) {
+    auto& [sources, targets, sight, gone_at, since, listed, listed_by] = value;
+    return std::tie(sources, targets, sight, gone_at, since, listed, listed_by);
+  }
+  using Entries = std::map<kube::NamespacedName, Packed<Entry>>;
 
   [[nodiscard]] static Names& names_of(Entry& entry, Role role);
   [[nodiscard]] std::uint64_t lists_begun(const kube::NamespacedName& secret) const;
-  bool put(Entry& entry, const kube::ObjectMeta& meta, std::optional<SteadyTime> changed);
-  static bool learn(Entry& entry, const Sight& known, SecretRecord record, std::optional<SteadyTime> changed);
-  template <class Use>
-  void each_in(const std::string& scope, const Use& use);
+  static bool learn(Entry& entry, SecretRecord record, std::optional<SteadyTime> changed);
+  static bool put(Entry& entry, const kube::ObjectMeta& meta, std::optional<SteadyTime> changed);
+  // Answers what `change` answers; false when there is no such entry.
+  template <class Edit>
+  bool edit(const kube::NamespacedName& secret, const Edit& change);
+  template <class Edit>
+  void edit_all(const std::string& scope, const Edit& change);
 
   const Clock& clock_;
-  std::map<kube::NamespacedName, Entry> entries_;
-  std::map<std::string, Lists> lists_;
+  Entries entries_;
+  std::map<std::string, std::uint64_t> lists_begun_;  // by scope
 };
 
 }  // namespace sessmtp::operator_

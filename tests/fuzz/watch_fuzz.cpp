@@ -59,8 +59,10 @@ class Keeper final : public kube::ReflectorHandler {
   void list_begins() override { told.emplace_back("list"); }
   Result<void> listed(std::string_view object) override { return keep("listed", object); }
   void list_ends() override { told.emplace_back("listed all"); }
-  Result<void> put(std::string_view object) override { return keep("put", object); }
-  Result<void> remove(std::string_view object) override { return keep("remove", object); }
+  Result<std::string> put(std::string_view object) override { return version_of(keep("put", object), object); }
+  Result<std::string> remove(std::string_view object) override {
+    return version_of(keep("remove", object), object);
+  }
   void lost() override { told.emplace_back("lost"); }
   void refused(const kube::ApiError& error) override { told.push_back("refused " + error.summary()); }
   void missing() override { told.emplace_back("missing"); }
@@ -68,6 +70,9 @@ class Keeper final : public kube::ReflectorHandler {
   std::vector<std::string> told;
 
  private:
+  static Result<std::string> version_of(Result<void> kept, std::string_view object) {
+    return kept ? Result<std::string>(kube::resource_version_of(object)) : std::unexpected(kept.error());
+  }
   Result<void> keep(const char* what, std::string_view object) {
     const auto meta = kube::parse_meta(object);
     told.push_back(std::string(what) + ' ' + (meta ? meta->name : meta.error().message));

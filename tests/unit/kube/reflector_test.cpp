@@ -6,6 +6,7 @@
 
 #include "fake_clock.h"
 #include "kube/line_splitter.h"
+#include "kube/object.h"
 #include "scripted_transport.h"
 
 namespace sessmtp::kube {
@@ -52,16 +53,16 @@ class Handler final : public ReflectorHandler {
     return {};
   }
   void list_ends() override { seen.push_back("replace" + names_); }
-  Result<void> put(std::string_view object) override {
+  Result<std::string> put(std::string_view object) override {
     if (name_of(object) == "bad") {
       return fail(ErrorCode::kInvalidInput, "bad");
     }
     seen.push_back("put " + name_of(object));
-    return {};
+    return resource_version_of(object);
   }
-  Result<void> remove(std::string_view object) override {
+  Result<std::string> remove(std::string_view object) override {
     seen.push_back("remove " + name_of(object));
-    return {};
+    return resource_version_of(object);
   }
   void lost() override { seen.emplace_back("lost"); }
   void refused(const ApiError& error) override { seen.push_back("refused " + error.summary()); }

@@ -114,7 +114,8 @@ class ReadersTest : public testing::Test {
     }
     secrets_reader.list_ends();
   }
-  static std::string error_of(const Result<void>& result) {
+  template <class T>
+  static std::string error_of(const Result<T>& result) {
     return result ? "(understood)" : result.error().message;
   }
 
@@ -255,7 +256,7 @@ TEST_F(ReadersTest, NoErrorQuotesAValue) {
   object["data"] = {{"secretAccessKey", "dG9wc2VjcmV0"}};
   const std::string text = object.dump();
   for (const std::string& bad : {text, text.substr(0, text.size() - 3), text + "dG9wc2VjcmV0"}) {
-    const Result<void> answer = secrets_reader.put(bad);
+    const auto answer = secrets_reader.put(bad);
     ASSERT_FALSE(answer);
     EXPECT_THAT(answer.error().message, Not(HasSubstr("dG9w")));
   }
