@@ -16,12 +16,12 @@ const api::SesSmtpCredential& winner(const std::vector<api::SesSmtpCredential>& 
                                      const Sight& target) {
   const bool known = target.presence == Presence::kKnown;
   const auto rank = [&](const api::SesSmtpCredential& claimant) {
-    const bool on_label = known && claimant.meta.uid == target.record.owner_uid;
+    const bool is_owner = known && claimant.meta.uid == target.record.owner();
     const bool consented = known && has_consent(claimant, target.record);
     const bool in_status = known && claimant.status.target &&
                            claimant.status.target->uid == target.record.version.uid &&
                            (consented || !claimant.status.target_merged);
-    return std::tuple(!on_label, !in_status, !consented, claimant.meta.creation_timestamp, claimant.meta.uid);
+    return std::tuple(!is_owner, !in_status, !consented, claimant.meta.creation_timestamp, claimant.meta.uid);
   };
   return *std::ranges::min_element(claimants, {}, rank);
 }

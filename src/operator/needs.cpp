@@ -36,7 +36,7 @@ Problem conflict(const Observation& o, const std::optional<SecretRecord>& record
   const bool controlled =
       record && !record->controller_uid.empty() && record->controller_uid != credential.meta.uid;
   std::string message = secret + " exists and is not managed by this SesSmtpCredential; it is left alone: ";
-  if (record && record->owner_uid == credential.meta.uid) {
+  if (record && record->owner() == credential.meta.uid) {
     message = secret +
               " was made by this SesSmtpCredential, not by others to be merged into; to go on with it: " +
               kubectl_annotate(credential, *record);

@@ -30,6 +30,8 @@ struct SecretRecord {
   std::string controller = {};          // Kind "name" of the owner reference that controls it; empty: none
   std::string controller_uid = {};
 
+  // The credential it was written for: by our label, and without one by the reference that we put beside it.
+  [[nodiscard]] const std::string& owner() const { return owner_uid.empty() ? controller_uid : owner_uid; }
   friend bool operator==(const SecretRecord&, const SecretRecord&) = default;
 };
 [[nodiscard]] SecretRecord record_of(const kube::ObjectMeta& meta);

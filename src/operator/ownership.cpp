@@ -17,7 +17,7 @@ std::optional<SecretRecord> target_record(const Observation& o) {
 }
 
 const Claimant* living_owner(const Observation& o, const SecretRecord& target) {
-  const auto found = std::ranges::find(o.claims.claimants, target.owner_uid, &Claimant::uid);
+  const auto found = std::ranges::find(o.claims.claimants, target.owner(), &Claimant::uid);
   return found == o.claims.claimants.end() ? nullptr : &*found;
 }
 
@@ -32,7 +32,7 @@ Ownership ownership_of(const Observation& o, const std::optional<SecretRecord>& 
   }
   const bool ours_by_status = credential.status.target && !credential.status.target_merged &&
                               credential.status.target->uid == record->version.uid;
-  if (record->owner_uid == credential.meta.uid || ours_by_status) {
+  if (record->owner() == credential.meta.uid || ours_by_status) {
     return Ownership::kOurs;
   }
   const bool owner_lives = living_owner(o, *record) != nullptr;

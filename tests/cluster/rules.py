@@ -91,6 +91,7 @@ class Rules:
         self.past: dict[Place, list[str]] = defaultdict(list)  # for people
         self.targets: dict[tuple[str, int], Version] = {}
         self.written: dict[str, set[str]] = defaultdict(set)  # uids of Secrets, by that of their credential
+        self.named: dict[str, set[str]] = defaultdict(set)  # the same, of those that a status named
         self.held: dict[str, list[dict[str, str]]] = defaultdict(list)  # what targets held, by their uid
         self.ended: dict[str, int] = {}  # uid: when a credential went, or began to
         self.reached: dict[str, set[tuple[int, int]]] = {}  # uid: versions of spec and source it may be at
@@ -147,6 +148,8 @@ class Rules:
         self.specs[version.uid].setdefault(
             metadata["generation"], (version.revision, json.dumps(spec, sort_keys=True))
         )
+        if target := version.body.get("status", {}).get("target"):
+            self.named[version.uid].add(target["uid"])
         if version.deleted or "deletionTimestamp" in metadata:
             self.ended.setdefault(version.uid, version.revision)
         else:
@@ -293,7 +296,7 @@ class Rules:
             at = int(source["metadata"]["resourceVersion"]) if source else 0
             content = self.deeds.sources[at] if source else None
             reasons = hindrances(spec, content)
-            if target and target["metadata"]["uid"] not in self.written[uid]:
+            if target and not self._is_known(target["metadata"], uid):
                 reasons.add("TargetConflict")  # or it is still to be taken back
             elif not reasons:
                 expected = derived(json.dumps(spec, sort_keys=True), content)
@@ -307,6 +310,13 @@ class Rules:
                 yield f"Ready says {ready['reason']}, not {' or '.join(sorted(reasons))}"
             elif ready["reason"] == "Synced" and int(status["source"]["resourceVersion"]) != at:
                 yield f"status names source {status['source']['resourceVersion']}, which is {at} now"
+
+    def _is_known(self, target: Object, uid: str) -> bool:
+        """That it is this credential's can be told, by what it carries or by what its status has named. It
+        cannot when all marks were removed before a status was written."""
+        marks = {target.get("labels", {}).get(OWNER_UID)}
+        marks |= {one["uid"] for one in target.get("ownerReferences", [])}
+        return target["uid"] in self.written[uid] and (uid in marks or target["uid"] in self.named[uid])
 
 
 def differences(expected: dict[str, str], version: Version) -> list[str]:

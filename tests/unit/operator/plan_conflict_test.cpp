@@ -37,6 +37,22 @@ TEST(Conflict, AForeignSecretIsLeftAloneAndItsGoingClearsTheConflict) {
   EXPECT_THAT(world.data(), Optional(target_data(kKey)));
 }
 
+TEST(Conflict, ATargetWithoutLabelsThatNoStatusNamesYetIsKnownByItsOwnerReference) {
+  World world;
+  world.source(kKey).credential().reconcile();
+  // As after an end between the write of the target and that of the status.
+  world.api.edit(api::credential_path("shop", "mail"), [](json& o) { o.erase("status"); });
+  world.edit("mail", [](json& o) {
+    o["metadata"].erase("labels");
+    o["metadata"].erase("annotations");
+    o["data"]["password"] = base64_encode("by hand");
+  });
+  world.reconcile();
+  EXPECT_EQ(world.says(), kReady);
+  EXPECT_THAT(world.data(), Optional(target_data(kKey)));
+  EXPECT_TRUE(world.secret_object("mail")["metadata"]["labels"].contains(kOwnerLabel));
+}
+
 TEST(Conflict, ASecretThatAnotherToolManagesIsForeign) {
   World world;
   world.source(kKey).credential().secret("mail", kTheirs,
