@@ -191,8 +191,9 @@ def test_each_workload_is_restarted(world: World, controller: Controller) -> Non
             DIGEST: rollout["digest"],
             RESTARTED_AT: rollout["restartedAt"],
         }
-    notes = {event["note"] for event in world.events(reason="RestartTriggered")}
-    assert all(any(f'{kind} "{name}" was restarted' in note for note in notes) for kind, name in names)
+    world.settle()
+    notes = [event["note"].partition(" was restarted")[0] for event in world.events(reason="RestartTriggered")]
+    assert sorted(notes) == sorted(f'{kind} "{name}"' for kind, name in names)
     assert apps_calls(world) == Counter(
         {
             (verb, KINDS[kind]): Counter(k for k, _ in names)[kind]
