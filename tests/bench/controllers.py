@@ -124,6 +124,12 @@ PROGRAMS = {
 }
 
 
+def ticks(pid: int) -> int:
+    """CPU time of a process in the kernel's ticks, user and system."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
+
+
 class Process:
     """A program that runs, or ran. What it says is kept in a file over restarts."""
 
@@ -158,24 +164,25 @@ class Process:
             raise Failure(f"it ended with status {status} after SIGTERM")
         return time.monotonic() - began
 
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
     def kill(self) -> None:
-        if self._process is not None and self._process.poll() is None:
+        if self.running:
             self._process.kill()
             self._process.wait()
 
     def memory(self) -> dict[str, int]:
         """In KiB: what it holds now, the most it ever held, and what is not backed by a file."""
         self.check()
-        found = dict(re.findall(r"^(VmRSS|VmHWM|RssAnon):\s+(\d+) kB$", self._proc("status"), re.MULTILINE))
+        assert self._process is not None
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        found = dict(re.findall(r"^(VmRSS|VmHWM|RssAnon):\s+(\d+) kB$", status, re.MULTILINE))
         names = {"rss": "VmRSS", "peak": "VmHWM", "anonymous": "RssAnon"}
         return {name: int(found[field]) for name, field in names.items()}
 
     def ticks(self) -> int:
-        """CPU time in the kernel's ticks, user and system."""
         self.check()
-        fields = self._proc("stat").rpartition(")")[2].split()
-        return int(fields[11]) + int(fields[12])
-
-    def _proc(self, file: str) -> str:
         assert self._process is not None
-        return Path(f"/proc/{self._process.pid}/{file}").read_text()
+        return ticks(self._process.pid)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from client import Client, Failure, Request, Watch, Writers
-from controllers import Process, Program
+from controllers import TICKS, Process, Program, ticks
 from harness import REGION, Cluster, encode, unique
 from oracle import Key, plain, target_data
 
@@ -17,6 +17,7 @@ NAMESPACE, FOREIGN = "bench", "foreign"
 SECRETS = f"/api/v1/namespaces/{NAMESPACE}/secrets"
 CREDENTIALS = f"/apis/ses-smtp.dev/v1alpha1/namespaces/{NAMESPACE}/sessmtpcredentials"
 FOREIGN_SECRETS = f"/api/v1/namespaces/{FOREIGN}/secrets"
+SERVERS = "kube-apiserver", "etcd"  # whose CPU time is looked at
 QUIET = 1.5  # so long without a request: the work is done
 
 Encoded = dict[str, str]  # a Secret's data as the API server shows it
@@ -80,6 +81,7 @@ class Fleet:
         self.cluster, self.user = cluster, program.name
         cluster.grant_all(self.user)
         self.process = Process(program, cluster.kubeconfig_of(self.user, folder), log)
+        self._servers = {name: cluster.pid_of(name) for name in SERVERS}
         self.keys: dict[str, Key] = {}
         self.client, self.writers = Client(cluster.kubeconfig), Writers(cluster.kubeconfig)
         for namespace in (NAMESPACE, FOREIGN):
@@ -115,6 +117,12 @@ class Fleet:
         return new
 
     # -- what the controller made of it
+
+    def cpu(self) -> Counter[str]:
+        """Seconds that the controller has worked since it was started, and the servers since they were."""
+        spent = {"controller": self.process.ticks() if self.process.running else 0}
+        spent |= {name: ticks(pid) for name, pid in self._servers.items()}
+        return Counter({name: count / TICKS for name, count in spent.items()})
 
     def watch(self) -> Watch:
         """Of the targets: sources have no such label."""

@@ -50,7 +50,7 @@ def memory_of(fleet: Fleet, emit: Emit, state: str, **more: Any) -> None:
 
 def cold(fleet: Fleet, sizes: Sizes, emit: Emit) -> None:
     """Sources and credentials exist; then the controller starts."""
-    right, mark = expected(fleet.keys), fleet.cluster.now()
+    right, mark, spent = expected(fleet.keys), fleet.cluster.now(), fleet.cpu()
     with fleet.watch() as watch:
         began = fleet.process.start()
         times = fleet.wait_right(watch, right, sizes.patience)
@@ -59,6 +59,7 @@ def cold(fleet: Fleet, sizes: Sizes, emit: Emit) -> None:
     emit("cold", times[-1] - began, "s")
     emit("cold first to last", times[-1] - times[0], "s")
     emit("cold requests", dict(fleet.requests(mark)), "requests")
+    emit("cold CPU", dict(fleet.cpu() - spent), "s")
     memory_of(fleet, emit, "after cold sync")
 
 
@@ -88,7 +89,7 @@ def latency(fleet: Fleet, sizes: Sizes, emit: Emit) -> None:
 def burst(fleet: Fleet, sizes: Sizes, emit: Emit) -> None:
     """All sources are updated as fast as the API server takes them."""
     new = fleet.rotated(list(fleet.keys))
-    right, mark = expected(new), fleet.cluster.now()
+    right, mark, spent = expected(new), fleet.cluster.now(), fleet.cpu()
     with fleet.watch() as watch:
         finish = fleet.writers.start(rotate_source, list(new.items()))
         times = fleet.wait_right(watch, right, sizes.patience)
@@ -98,6 +99,7 @@ def burst(fleet: Fleet, sizes: Sizes, emit: Emit) -> None:
     emit("burst", times[-1] - updates.first, "s")
     emit("burst updates", updates.seconds, "s", writers=WRITERS)
     emit("burst requests", dict(fleet.requests(mark)), "requests")
+    emit("burst CPU", dict(fleet.cpu() - spent), "s")
     memory_of(fleet, emit, "after burst")
 
 

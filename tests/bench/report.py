@@ -96,11 +96,21 @@ def mebibytes(part: str, state: str) -> Callable[[Results, str], Values]:
     }
 
 
+def cpu(what: str, process: str) -> Callable[[Results, str], Values]:
+    """Milliseconds a credential."""
+    return lambda results, name: {
+        run: 1000 * spent[process] / results.options["credentials"]
+        for run, spent in results.by_run(what, name).items()
+    }
+
+
 WORK = [
     Figure("cold sync, s", plain("cold")),
     Figure("… from first to last target, s", plain("cold first to last")),
     Figure("… reads and writes a credential", requests("cold requests", "reads", "writes", each=True),
            compared=False),
+    Figure("… CPU of the controller, ms a credential", cpu("cold CPU", "controller")),
+    Figure("… CPU of the API server, ms a credential", cpu("cold CPU", "kube-apiserver"), compared=False),
     Figure("… Events a credential", requests("cold requests", "events", each=True), compared=False),
     Figure("rotation p50, ms", latency(0.5), 1),
     Figure("rotation p90, ms", latency(0.9), 1),
@@ -110,6 +120,8 @@ WORK = [
     Figure("… the updates alone, s", plain("burst updates"), compared=False),
     Figure("… reads and writes a credential", requests("burst requests", "reads", "writes", each=True),
            compared=False),
+    Figure("… CPU of the controller, ms a credential", cpu("burst CPU", "controller")),
+    Figure("… CPU of the API server, ms a credential", cpu("burst CPU", "kube-apiserver"), compared=False),
     Figure("restart, s", plain("restart")),
     Figure("… until its last request, s", plain("restart last request"), compared=False),
     Figure("… reads", requests("restart requests", "reads"), 0, compared=False),

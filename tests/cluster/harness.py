@@ -148,9 +148,13 @@ class Cluster:
     def start_server(self) -> None:
         self._tool("start", self.name, "apiserver")
 
+    def pid_of(self, component: str) -> int:
+        """Of "kube-apiserver", "etcd" or "kube-controller-manager", as it runs now."""
+        return json.loads(self._tool("env", "--json", self.name))["components"][component]["pid"]
+
     @contextmanager
     def paused_etcd(self) -> Iterator[None]:
-        etcd = json.loads(self._tool("env", "--json", self.name))["components"]["etcd"]["pid"]
+        etcd = self.pid_of("etcd")
         os.kill(etcd, signal.SIGSTOP)
         try:
             yield
