@@ -4,17 +4,17 @@
 // strings). This covers them all, cpprestsdk's included, at the cost of one memset per free. Linked
 // into the program only; sanitizer builds bring operators of their own.
 #include <malloc.h>
-#include <openssl/crypto.h>
 
 #include <cstddef>
 #include <cstdlib>
+#include <cstring>
 #include <new>
 
 namespace {
 
 void wipe_and_free(void* block) noexcept {
   if (block != nullptr) {
-    OPENSSL_cleanse(block, malloc_usable_size(block));
+    explicit_bzero(block, malloc_usable_size(block));
     std::free(block);
   }
 }

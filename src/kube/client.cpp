@@ -96,10 +96,10 @@ Result<Response, TransportError> Client::stream(const std::string& target, const
   return response;
 }
 
-ApiResult<json> Client::call(Request request, std::stop_token stop) {
+ApiResult<Response> Client::call(Request request, std::stop_token stop) {
   const std::string method = request.method;
   const std::uint64_t silences = silences_;
-  const auto response = authorized(std::move(request), stop, [&](const Request& ready) {
+  auto response = authorized(std::move(request), stop, [&](const Request& ready) {
     return transport_.send(ready, options_.deadline, stop);
   });
   note(method, response, silences);
@@ -108,6 +108,14 @@ ApiResult<json> Client::call(Request request, std::stop_token stop) {
   }
   if (response->status < 200 || response->status > 299) {
     return std::unexpected(to_api_error(*response));
+  }
+  return std::move(*response);
+}
+
+ApiResult<json> Client::call_for_json(Request request, std::stop_token stop) {
+  const auto response = call(std::move(request), stop);
+  if (!response) {
+    return std::unexpected(response.error());
   }
   auto parsed = parse_json(response->body);
   if (!parsed || !parsed->is_object()) {
@@ -156,7 +164,7 @@ void Client::note_reachable(const Result<Response, TransportError>& answer, std:
 }
 
 ApiResult<json> Client::get(std::string_view path, std::stop_token stop) {
-  return call(
+  return call_for_json(
       {.method = "GET", .target = std::string(path), .headers = {{"Accept", "application/json"}}, .body = {}},
       stop);
 }
@@ -218,20 +226,28 @@ ApiResult<void> Client::watch(std::string_view path, const WatchOptions& options
 }
 
 ApiResult<json> Client::write(std::string_view method, const std::string& target,
-                              std::string_view content_type, const json& body, std::stop_token stop,
-                              Representation answer) {
-  return call(
+                              std::string_view content_type, const json& body, std::stop_token stop) {
+  return call_for_json(
       {.method = std::string(method),
        .target = target,
-       .headers = {{"Accept", accept(answer, kMetadata)}, {"Content-Type", std::string(content_type)}},
+       .headers = {{"Accept", "application/json"}, {"Content-Type", std::string(content_type)}},
        .body = to_json_text(body)},
       stop);
 }
 
-ApiResult<json> Client::apply(std::string_view path, const json& intent, std::stop_token stop,
-                              Representation answer) {
-  const Query query = Query(path).add("fieldManager", kFieldManager).add("force", "true");
-  return write("PATCH", query.str(), "application/apply-patch+yaml", intent, stop, answer);
+ApiResult<ObjectMeta> Client::apply(std::string_view path, const json& intent, std::stop_token stop) {
+  const auto response =
+      call({.method = "PATCH",
+            .target = Query(path).add("fieldManager", kFieldManager).add("force", "true").str(),
+            .headers = {{"Accept", accept(Representation::kMetadataOnly, kMetadata)},
+                        {"Content-Type", "application/apply-patch+yaml"}},
+            .body = to_json_text(intent)},
+           stop);
+  if (!response) {
+    return std::unexpected(response.error());
+  }
+  auto meta = parse_meta(response->body);
+  return meta ? ApiResult<ObjectMeta>(std::move(*meta)) : bad_answer(response->status, meta.error().message);
 }
 
 ApiResult<json> Client::merge_patch(std::string_view path, const json& patch, std::stop_token stop) {

@@ -16,6 +16,7 @@
 #include <string_view>
 
 #include "kube/api_error.h"
+#include "kube/object.h"
 #include "kube/token_source.h"
 #include "kube/transport.h"
 
@@ -70,10 +71,9 @@ class Client {
                                       const std::function<void(std::string_view line)>& on_line);
   // Server-side apply of the full intent as kFieldManager, by force: a field left out is removed if it was
   // ours. What must not be taken over is guarded by a uid or resourceVersion in the intent.
-  // `answer` says what of the object comes back.
-  [[nodiscard]] ApiResult<nlohmann::json> apply(std::string_view path, const nlohmann::json& intent,
-                                                std::stop_token stop,
-                                                Representation answer = Representation::kFull);
+  // Only its metadata comes back.
+  [[nodiscard]] ApiResult<ObjectMeta> apply(std::string_view path, const nlohmann::json& intent,
+                                            std::stop_token stop);
   // Merge patch (RFC 7386) of an object that exists; kNotFound otherwise.
   [[nodiscard]] ApiResult<nlohmann::json> merge_patch(std::string_view path, const nlohmann::json& patch,
                                                       std::stop_token stop);
@@ -85,11 +85,11 @@ class Client {
                                                  std::stop_token stop);
 
  private:
-  [[nodiscard]] ApiResult<nlohmann::json> call(Request request, std::stop_token stop);
+  [[nodiscard]] ApiResult<Response> call(Request request, std::stop_token stop);
+  [[nodiscard]] ApiResult<nlohmann::json> call_for_json(Request request, std::stop_token stop);
   [[nodiscard]] ApiResult<nlohmann::json> write(std::string_view method, const std::string& target,
                                                 std::string_view content_type, const nlohmann::json& body,
-                                                std::stop_token stop,
-                                                Representation answer = Representation::kFull);
+                                                std::stop_token stop);
   template <class Send>
   [[nodiscard]] Result<Response, TransportError> authorized(Request request, const std::stop_token& stop,
                                                             const Send& send);

@@ -176,20 +176,13 @@ LiveRead Reconciler::read_secret(const kube::NamespacedName& name, const kube::N
 
 WriteAnswer Reconciler::write_secret(const kube::Secret& intent, const kube::NamespacedName& writer,
                                      std::stop_token stop) {
-  const auto answer =
-      client_.apply(api::secret_path(intent.meta.namespace_, intent.meta.name), encode_secret(intent), stop,
-                    kube::Representation::kMetadataOnly);  // its values need not travel back
-  if (!answer) {
-    return answer.error();
+  const auto written =
+      client_.apply(api::secret_path(intent.meta.namespace_, intent.meta.name), encode_secret(intent), stop);
+  if (!written) {
+    return written.error();
   }
-  const auto meta = kube::decode_meta(*answer);
-  if (!meta) {
-    kube::ApiError error;
-    error.message = meta.error().message;
-    return error;
-  }
-  cache_.note_secret(*meta, writer);
-  return api::SecretVersion{.uid = meta->uid, .resource_version = meta->resource_version};
+  cache_.note_secret(*written, writer);
+  return api::SecretVersion{.uid = written->uid, .resource_version = written->resource_version};
 }
 
 Reconciler::StatusWrite Reconciler::write_status(const SesSmtpCredential& credential, const Status& status,
@@ -204,10 +197,10 @@ Reconciler::StatusWrite Reconciler::write_status(const SesSmtpCredential& creden
                                    {"uid", credential.meta.uid},
                                    {"resourceVersion", credential.meta.resource_version}}},
                                  {"status", encode_status(status)}};
-  const auto answer = client_.apply(
+  const auto written = client_.apply(
       api::credential_path(credential.meta.namespace_, credential.meta.name) + "/status", intent, stop);
-  if (!answer) {
-    const kube::ApiError& error = answer.error();
+  if (!written) {
+    const kube::ApiError& error = written.error();
     if (error.kind == kube::ApiErrorKind::kNotFound || error.kind == kube::ApiErrorKind::kConflict) {
       return StatusWrite::kChangedMeanwhile;
     }
@@ -221,9 +214,8 @@ Reconciler::StatusWrite Reconciler::write_status(const SesSmtpCredential& creden
     }
     return refused ? StatusWrite::kRefused : StatusWrite::kFailed;
   }
-  if (const auto written = api::decode_credential(*answer)) {
-    cache_.note_written_credential(*written);
-  }
+  // It was written at that very version, so the spec is the same.
+  cache_.note_written_credential({.meta = *written, .spec = credential.spec, .status = status});
   return StatusWrite::kDone;
 }
 

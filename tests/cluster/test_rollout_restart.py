@@ -192,7 +192,9 @@ def test_each_workload_is_restarted(world: World, controller: Controller) -> Non
             RESTARTED_AT: rollout["restartedAt"],
         }
     world.settle()
-    notes = [event["note"].partition(" was restarted")[0] for event in world.events(reason="RestartTriggered")]
+    notes = [
+        event["note"].partition(" was restarted")[0] for event in world.events(reason="RestartTriggered")
+    ]
     assert sorted(notes) == sorted(f'{kind} "{name}"' for kind, name in names)
     assert apps_calls(world) == Counter(
         {

@@ -59,7 +59,9 @@ class Keeper final : public kube::ReflectorHandler {
   void list_begins() override { told.emplace_back("list"); }
   Result<void> listed(std::string_view object) override { return keep("listed", object); }
   void list_ends() override { told.emplace_back("listed all"); }
-  Result<std::string> put(std::string_view object) override { return version_of(keep("put", object), object); }
+  Result<std::string> put(std::string_view object) override {
+    return version_of(keep("put", object), object);
+  }
   Result<std::string> remove(std::string_view object) override {
     return version_of(keep("remove", object), object);
   }

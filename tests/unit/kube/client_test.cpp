@@ -41,6 +41,8 @@ class TokenFile {
   fs::path path_;
 };
 
+constexpr const char* kWritten = R"({"metadata":{"name":"p","uid":"u","resourceVersion":"7"}})";
+
 class ClientTest : public testing::Test {
  protected:
   FakeClock clock_;
@@ -84,9 +86,13 @@ TEST_F(ClientTest, PathsAreEncoded) {
 TEST_F(ClientTest, AWriteIsServerSideApplyByOurFieldManager) {
   TokenSource tokens(config_, clock_);
   Client client(transport_, tokens);
-  transport_.then({});
-  EXPECT_TRUE(client.apply("/p", {{"a", "b"}}, {}));
+  transport_.then({.body = kWritten});
+  const auto written = client.apply("/p", {{"a", "b"}}, {});
+  ASSERT_TRUE(written);
+  EXPECT_EQ(written->resource_version, "7");
   const Request request = transport_.requests().at(0);
+  EXPECT_THAT(header(request, "Accept"), HasSubstr("PartialObjectMetadata"))
+      << "its values need not come back";
   EXPECT_EQ(request.method, "PATCH");
   EXPECT_EQ(request.target, "/p?fieldManager=ses-smtp-operator&force=true");
   EXPECT_EQ(header(request, "Content-Type"), "application/apply-patch+yaml");
@@ -230,7 +236,7 @@ TEST_F(ClientTest, ARepeatedCallCarriesOneCredentialAndItsOwnHeaders) {
   config_.impersonate = {.user = "system:serviceaccount:ses:x", .uid = {}, .groups = {}, .extra = {}};
   TokenSource tokens(config_, clock_);
   Client client(transport_, tokens);
-  transport_.then({.status = 401, .meanwhile = [&file] { file.write("new"); }}).then({});
+  transport_.then({.status = 401, .meanwhile = [&file] { file.write("new"); }}).then({.body = kWritten});
   EXPECT_TRUE(client.apply("/p", {{"a", 1}}, {}));
   ASSERT_EQ(transport_.requests().size(), 2U);
   EXPECT_EQ(transport_.requests()[0].headers.size(), transport_.requests()[1].headers.size());
