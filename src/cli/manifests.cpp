@@ -20,15 +20,18 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-// An alias stands for all that its anchor holds, so a few lines of YAML can be endless.
-constexpr std::size_t kMaxNodes = 1'000'000;
+// An alias stands for all that its anchor holds, so a few lines of YAML can be endless. What is written out
+// has fewer nodes than bytes; aliases may add so many.
+constexpr std::size_t kMaxAliasedNodes = 100'000;
 constexpr std::size_t kMaxText = std::size_t{64} << 20;
 
 // One YAML document as JSON. Goes on after a mistake, as the object may be one that nobody asks for.
 class YamlToJson {
  public:
+  explicit YamlToJson(std::string_view text) : max_nodes_(text.size() + kMaxAliasedNodes) {}
+
   [[nodiscard]] json convert(const YAML::Node& node, const std::string& path = {}, std::size_t depth = 0) {
-    if (++nodes_ > kMaxNodes || text_ > kMaxText || depth > kMaxJsonDepth) {
+    if (++nodes_ > max_nodes_ || text_ > kMaxText || depth > kMaxJsonDepth) {
       too_large_ = true;
       return nullptr;
     }
@@ -111,6 +114,7 @@ class YamlToJson {
     }
   }
 
+  const std::size_t max_nodes_;
   std::size_t nodes_ = 0;
   std::size_t text_ = 0;
   bool too_large_ = false;
@@ -165,7 +169,7 @@ void parse_yaml(std::string_view text, const std::string& file, const WantedKind
         continue;  // nothing but comments
       }
       const std::string where = file + ", document " + std::to_string(number);
-      YamlToJson converter;
+      YamlToJson converter(text);
       json object = converter.convert(document);
       if (converter.too_large()) {
         into.problems.push_back(where + ": too large or too deeply nested");

@@ -33,7 +33,7 @@ class Connection {
     static_assert(sizeof name == sizeof address);
     std::memcpy(&name, &address, sizeof name);
     const int on = 1;
-    const timeval limit{.tv_sec = 5, .tv_usec = 0};
+    const timeval limit{.tv_sec = 20, .tv_usec = 0};
     // Resets at its end: no ports are left waiting behind thousands of connections.
     const linger at_once{.l_onoff = 1, .l_linger = 0};
     (void)::setsockopt(descriptor_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
