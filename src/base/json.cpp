@@ -33,6 +33,9 @@ Result<nlohmann::json> parse(std::string_view text, std::size_t max_depth,
   if (nesting_depth(text) > max_depth) {
     return fail(ErrorCode::kInvalidInput, "JSON nested deeper than " + std::to_string(max_depth) + " levels");
   }
+  if (const std::size_t at = text.find('\0'); at != std::string_view::npos) {  // the library would end there
+    return fail(ErrorCode::kInvalidInput, "not valid JSON at byte " + std::to_string(at + 1));
+  }
   try {
     return nlohmann::json::parse(text, callback);
   } catch (const nlohmann::json::parse_error& error) {

@@ -35,9 +35,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (document && member_of(*document, "status").is_object()) {
       nlohmann::json other = *document;
       for (nlohmann::json& value : other["status"]) {
-        const std::string text = value.is_string() ? value.get<std::string>() : std::string();
-        if (message.contains(text)) {  // or it is ours
-          value = std::string(text.size(), '-');
+        if (value.is_string() && message.contains(value.get<std::string>())) {  // or it is ours
+          value = std::string(value.get_ref<const std::string&>().size(), '-');
         }
       }
       const auto of_other = kube::parse_exec_credential(to_json_text(other), version);

@@ -60,6 +60,7 @@ TEST(ParseJson, ErrorsSayWhereAndNeverWhat) {
     EXPECT_THAT(document.error().message, HasSubstr("JSON"));
   }
   EXPECT_THAT(parse_json("[1,]").error().message, HasSubstr("byte 4"));
+  EXPECT_THAT(parse_json(std::string_view("{}\0{}", 5)).error().message, HasSubstr("byte 3")) << "it goes on";
 }
 
 TEST(JsonText, IsOneLineAndSurvivesBytesThatAreNotUtf8) {
