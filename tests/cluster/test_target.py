@@ -89,8 +89,8 @@ MARKS = {
 
 @pytest.mark.parametrize("what", MARKS)
 def test_marks_of_the_target_are_repaired(world: World, what: str) -> None:
-    """12 | labels, annotations or owner reference of the target removed | repaired, it is known by its uid
-    | event `TargetRepaired`"""
+    """12 | labels, annotations or owner reference of the target removed | repaired: it is known by what
+    is left of them, or by its uid in the status | event `TargetRepaired`"""
     key = Key.new()
     _, first = world.synced(key)
     world.change_secret(metadata=MARKS[what])
