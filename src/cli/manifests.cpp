@@ -25,6 +25,16 @@ using nlohmann::json;
 constexpr std::size_t kMaxAliasedNodes = 100'000;
 constexpr std::size_t kMaxText = std::size_t{64} << 20;
 
+// yaml-cpp takes any bytes.
+bool is_utf8(const std::string& text) {
+  try {
+    (void)json(text).dump();
+    return true;
+  } catch (const json::type_error&) {
+    return false;
+  }
+}
+
 // One YAML document as JSON. Goes on after a mistake, as the object may be one that nobody asks for.
 class YamlToJson {
  public:
@@ -70,6 +80,9 @@ class YamlToJson {
       return complain(path, "has a field whose name is no text");
     }
     const std::string& key = name.Scalar();
+    if (!is_utf8(key)) {
+      return complain(path, "has a field whose name is not UTF-8");
+    }
     const std::string inner = path.empty() ? key : path + '.' + key;
     text_ += key.size();
     if (key == "<<" && name.Tag() == "?") {
@@ -83,6 +96,10 @@ class YamlToJson {
 
   json scalar(const YAML::Node& node, const std::string& path) {
     text_ += node.Scalar().size();
+    if (!is_utf8(node.Scalar())) {
+      complain(path, "is not UTF-8");
+      return nullptr;
+    }
     const std::string& tag = node.Tag();
     if (tag == "!" || tag == "tag:yaml.org,2002:str") {  // in quotes or a block; said to be a text
       return node.Scalar();

@@ -133,6 +133,11 @@ TEST(Manifests, WhatIsNoObjectIsRefused) {
   EXPECT_THAT(parsed("").problems, IsEmpty());
 }
 
+TEST(Manifests, BytesThatAreNotUtf8AreAMistake) {
+  EXPECT_THAT(only_problem(kHead + "a: {b: \"w\xff\"}\n"), HasSubstr("a.b is not UTF-8"));
+  EXPECT_THAT(only_problem(kHead + "a: {w\xff: b}\n"), HasSubstr("a has a field whose name is not UTF-8"));
+}
+
 TEST(Manifests, NothingMakesItEndless) {
   for (const int levels : {5, 12}) {  // a few hundred thousand nodes; more than anything could hold
     std::string bomb = kHead + "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n";
